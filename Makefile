@@ -1,0 +1,33 @@
+# make train: set up, train on the built-in digits, print what came of it.   make test: set up, lint, all tests.
+PYTHON ?= python3
+VENV ?= .venv
+RUN = $(VENV)/bin
+
+.PHONY: train test lint clean
+
+train: $(VENV)/installed
+	$(RUN)/simsiam-tf train --config digits
+
+test: $(VENV)/installed-test lint
+	$(RUN)/python -m pytest
+
+lint: $(VENV)/installed-test
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Python 3.11 or newer is needed; name one with make PYTHON=python3.12'; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo 'on Debian and Ubuntu: apt-get install python3-venv'; exit 1; }
+
+$(VENV)/installed: requirements.txt pyproject.toml | $(VENV)/bin/python
+	$(RUN)/python -m pip install -q -r requirements.txt
+	$(RUN)/python -m pip install -q --no-deps -e .
+	@touch $@
+
+$(VENV)/installed-test: requirements-test.txt $(VENV)/installed
+	$(RUN)/python -m pip install -q -r requirements-test.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info

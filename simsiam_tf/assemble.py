@@ -1,0 +1,133 @@
+"""From a Config to data, networks and optimizer: the only place where configuration meets the plain arguments of models."""
+
+import keras
+import tensorflow as tf
+
+from simsiam_tf import augment, backbones, data
+from simsiam_tf.config import Config
+from simsiam_tf.errors import InputError
+from simsiam_tf.methods import METHODS
+from simsiam_tf.optimizers import assert_routing, make_optimizer
+
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+
+def has_gpu() -> bool:
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def set_up(config: Config) -> str:
+    """Seed, deterministic ops and precision policy of this process; returns the precision in use."""
+    keras.utils.set_random_seed(config.seed)
+    if config.training.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    precision = config.training.precision
+    if precision == "auto":
+        precision = "bfloat16" if has_gpu() else "float32"
+    keras.config.set_dtype_policy(POLICIES[precision])
+    return precision
+
+
+def load_data(config: Config) -> data.Splits:
+    """Training and test images.
+
+    Raises:
+        InputError: there are fewer training images than a batch holds, and what `data.load` raises.
+    """
+    d = config.data
+    splits = data.load(
+        d.source,
+        name=d.name,
+        path=d.path,
+        image_size=d.image_size,
+        store_size=d.store_size,
+        validation_fraction=d.validation_fraction,
+        train_split=d.train_split,
+        test_split=d.test_split,
+        limit=d.limit,
+        test_limit=d.test_limit,
+        seed=config.seed,
+        memory_limit_gb=d.memory_limit_gb,
+    )
+    if len(splits.train) < config.optimizer.batch_size:
+        raise InputError(
+            f"optimizer.batch_size: {config.optimizer.batch_size} is above the {len(splits.train)} training images; "
+            "give a smaller one"
+        )
+    return splits
+
+
+def load_images(config: Config, where: str) -> data.ImageSet:
+    """Images to embed: "train" or "test" of the run's own data, an image folder, or an .npz or .npy file.
+
+    Raises:
+        InputError: there is nothing of the kind.
+    """
+    d = config.data
+    if where in ("train", "test"):
+        images = getattr(load_data(config), where)
+        if images is None:
+            raise InputError(f"data: the run has no {where} images; give a folder or an array file")
+        return images
+    source = "arrays" if where.endswith((".npz", ".npy")) else "folder"
+    return data.load(
+        source, path=where, image_size=d.image_size, store_size=d.store_size, memory_limit_gb=d.memory_limit_gb
+    ).train
+
+
+def build_augmenter(config: Config):
+    return augment.recipe(
+        config.augmentation.recipe, image_size=config.data.image_size, **config.augmentation.overrides()
+    )
+
+
+def build_backbone(config: Config) -> keras.Model:
+    """The freshly initialised encoder; the same seed gives the same weights."""
+    b = config.backbone
+    return backbones.build(
+        b.name,
+        stem=b.stem,
+        width=b.width,
+        zero_init_residual=b.zero_init_residual,
+        mean=b.mean,
+        std=b.std,
+        seed=config.seed,
+    )
+
+
+def build_method(config: Config):
+    """The method with backbone and heads, not compiled."""
+    m = config.method
+    return METHODS[m.name](
+        build_backbone(config),
+        build_augmenter(config),
+        projector_layers=m.projector_layers,
+        projector_hidden=m.projector_hidden,
+        projection_dim=m.projection_dim,
+        projector_output_norm=m.projector_output_norm,
+        predictor=m.predictor,
+        predictor_hidden=m.predictor_hidden,
+        stop_gradient=m.stop_gradient,
+        seed=config.seed,
+        name=m.name,
+    )
+
+
+def compile_method(model, config: Config, steps_per_epoch: int) -> None:
+    """Give the method its optimizers, built, with the predictor's variables under their own."""
+    o = config.optimizer
+    optimizer = make_optimizer(
+        base_learning_rate=o.learning_rate,
+        batch_size=o.batch_size,
+        steps_per_epoch=steps_per_epoch,
+        epochs=o.epochs,
+        momentum=o.momentum,
+        weight_decay=o.weight_decay,
+        warmup_epochs=o.warmup_epochs,
+        predictor_ratio=o.predictor_ratio,
+        predictor_schedule=o.predictor_schedule,
+    )
+    jit = {"auto": has_gpu(), "true": True, "false": False}[config.training.jit_compile]
+    model.compile(optimizer=optimizer, jit_compile=jit, steps_per_execution=config.training.steps_per_execution)
+    model.optimizer.build(model.trainable_variables)
+    assert_routing(model.optimizer, model.predictor.trainable_variables if model.predictor else [])

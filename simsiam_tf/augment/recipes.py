@@ -1,0 +1,179 @@
+"""The papers' augmentation stacks: one flat set of keywords describes a stack, a recipe is a set of values."""
+
+import inspect
+import numbers
+
+import keras
+import tensorflow as tf
+
+from simsiam_tf.augment.blur import GaussianBlur
+from simsiam_tf.augment.color import ColorJitter, RandomGrayscale
+from simsiam_tf.augment.geometry import RandomResizedCrop, Resize
+from simsiam_tf.errors import InputError
+
+RECIPES = {
+    # Chen & He 2021, appendix D: as for ImageNet, without blur.
+    "cifar10": {
+        "min_area": 0.2,
+        "flip": 0.5,
+        "jitter_probability": 0.8,
+        "brightness": 0.4,
+        "contrast": 0.4,
+        "saturation": 0.4,
+        "hue": 0.1,
+        "grayscale": 0.2,
+    },
+    # Chen & He 2021, section 3, and the official main_simsiam.py.
+    "imagenet": {
+        "min_area": 0.2,
+        "flip": 0.5,
+        "jitter_probability": 0.8,
+        "brightness": 0.4,
+        "contrast": 0.4,
+        "saturation": 0.4,
+        "hue": 0.1,
+        "grayscale": 0.2,
+        "blur_probability": 0.5,
+        "blur_sigma": (0.1, 2.0),
+    },
+    # Handwritten digits, 8 x 8 and gray: a mirrored digit is another sign, and there is no colour to change.
+    "digits": {"min_area": 0.5, "jitter_probability": 0.8, "brightness": 0.4, "contrast": 0.4},
+    "none": {},
+}
+
+
+@keras.saving.register_keras_serializable(package="simsiam_tf")
+class Augmenter(keras.layers.Layer):
+    """Random views of a batch: crop, resize and flip, colour jitter, grayscale, blur, in this order.
+
+    The official recipes flip last; the flip is part of the crop here, which is the same, because it commutes
+    with what lies between. With the defaults images are only resized. `tf.function(augmenter, jit_compile=True)`
+    is the fast form on CPUs, too.
+
+    Args:
+        image_size: side of the views in pixels.
+        min_area: smallest crop as a fraction of the image's area, up to 1; None: the whole image, no crop.
+        flip: probability of a flip, left to right.
+        jitter_probability: probability of the colour jitter.
+        brightness, contrast, saturation, hue: strengths of the jitter, as in `ColorJitter`.
+        grayscale: probability of the loss of colour.
+        blur_probability: probability of the blur.
+        blur_sigma: smallest and largest standard deviation of the blur in pixels.
+        **kwargs: arguments of `keras.layers.Layer`; the dtype is float32 whatever is given.
+
+    Call arguments:
+        images: (n, h, w, 3), uint8 or float, in [0, 255].
+        seed: int32 (2,). The views depend on images and seed alone.
+
+    Output shape: (n, image_size, image_size, 3) float32 in [0, 255].
+
+    Raises:
+        InputError: a size, probability or strength is out of its range.
+    """
+
+    def __init__(
+        self,
+        image_size,
+        min_area=None,
+        flip=0.0,
+        jitter_probability=0.0,
+        brightness=0.0,
+        contrast=0.0,
+        saturation=0.0,
+        hue=0.0,
+        grayscale=0.0,
+        blur_probability=0.0,
+        blur_sigma=(0.1, 2.0),
+        **kwargs,
+    ):
+        super().__init__(**{**kwargs, "dtype": "float32", "autocast": False})
+        self.image_size = positive_integer("image_size", image_size)
+        self.min_area = None if min_area is None else in_range("min_area", min_area, 0, 1)
+        self.flip = in_range("flip", flip, 0, 1)
+        self.jitter_probability = in_range("jitter_probability", jitter_probability, 0, 1)
+        self.brightness = in_range("brightness", brightness, 0, 255)
+        self.contrast = in_range("contrast", contrast, 0, 255)
+        self.saturation = in_range("saturation", saturation, 0, 255)
+        self.hue = in_range("hue", hue, 0, 0.5)
+        self.grayscale = in_range("grayscale", grayscale, 0, 1)
+        self.blur_probability = in_range("blur_probability", blur_probability, 0, 1)
+        self.blur_sigma = increasing_pair("blur_sigma", blur_sigma, 0, 100)
+        self.layers = self.stack()
+
+    def stack(self):
+        """The layers that have something to do, in order."""
+        jitter = {name: getattr(self, name) for name in ("brightness", "contrast", "saturation", "hue")}
+        layers = [
+            Resize(self.image_size, flip=self.flip)
+            if self.min_area is None
+            else RandomResizedCrop(self.image_size, area=(self.min_area, 1.0), flip=self.flip)
+        ]
+        if self.jitter_probability and any(jitter.values()):
+            layers.append(ColorJitter(**jitter, probability=self.jitter_probability))
+        if self.grayscale:
+            layers.append(RandomGrayscale(self.grayscale))
+        if self.blur_probability:
+            layers.append(GaussianBlur(self.blur_sigma, self.blur_probability))
+        return layers
+
+    def build(self, images_shape, seed_shape=None):
+        """Nothing to create: no layer of the stack has variables."""
+        self.built = True
+
+    def call(self, images, seed):
+        views = tf.cast(images, tf.float32)
+        seeds = tf.random.split(seed, len(self.layers), alg="philox")
+        for layer, layer_seed in zip(self.layers, tf.unstack(seeds), strict=True):
+            views = layer(views, layer_seed)
+        return views
+
+    def compute_output_shape(self, images_shape, seed_shape=None):
+        return (*images_shape[:-3], self.image_size, self.image_size, images_shape[-1])
+
+    def get_config(self):
+        return {**super().get_config(), **{name: getattr(self, name) for name in SETTINGS}}
+
+
+SETTINGS = tuple(name for name in inspect.signature(Augmenter).parameters if name != "kwargs")
+
+
+def recipe(name, image_size, **overrides):
+    """The `Augmenter` of a named recipe, some of its values replaced.
+
+    Args:
+        name: a key of `RECIPES`.
+        image_size: side of the views in pixels.
+        **overrides: keywords of `Augmenter`.
+
+    Raises:
+        InputError: the recipe or an override is unknown, or a value out of its range.
+    """
+    if name not in RECIPES:
+        raise InputError(f"augment recipe {name!r} is unknown; known: {', '.join(RECIPES)}")
+    known = [setting for setting in SETTINGS if setting != "image_size"]
+    for key in overrides:
+        if key not in known:
+            raise InputError(f"augment override {key!r} is unknown; known: {', '.join(known)}")
+    return Augmenter(image_size, **{**RECIPES[name], **overrides})
+
+
+def in_range(name, value, low, high):
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number or not low <= value <= high:
+        raise InputError(f"augment {name}={value!r} is out of range; give a number from {low} to {high}")
+    return float(value)
+
+
+def positive_integer(name, value):
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+        raise InputError(f"augment {name}={value!r} is not a size; give a whole number of pixels, 1 or more")
+    return int(value)
+
+
+def increasing_pair(name, value, low, high):
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        raise InputError(f"augment {name}={value!r} is not a range; give two numbers [smallest, largest]")
+    smallest, largest = (in_range(name, number, low, high) for number in value)
+    if smallest > largest:
+        raise InputError(f"augment {name}={value!r} is upside down; give [smallest, largest]")
+    return smallest, largest

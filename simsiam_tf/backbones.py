@@ -1,0 +1,133 @@
+"""ResNet-18/34/50 as functional Keras models, layer for layer torchvision's (He et al. 2016; "v1.5" for 50).
+
+Layer names are torchvision's with underscores, `layer1.0.downsample.0` being `layer1_0_downsample_conv` and
+`layer1.0.downsample.1` being `layer1_0_downsample_bn`, so that weights can be carried over by name.
+"""
+
+import keras
+import numpy as np
+
+from simsiam_tf.errors import InputError
+from simsiam_tf.layers import BatchNorm, conv, torch_default
+
+# Means and standard deviations of the pixels of CIFAR-10's training images in [0, 1].
+CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
+CIFAR10_STD = (0.2470, 0.2435, 0.2616)
+STEMS = ("cifar", "imagenet")
+
+
+def build(
+    name,
+    *,
+    stem="cifar",
+    width=64,
+    zero_init_residual=True,
+    mean=CIFAR10_MEAN,
+    std=CIFAR10_STD,
+    seed=0,
+):
+    """Build a backbone: raw pixels (n, h, w, 3) in [0, 255], any dtype and size -> pooled features (n, d).
+
+    The model normalises its input itself; it does so, and pools, in float32 under every mixed policy (float64
+    under a float64 policy). d is `feature_dim(model)`: 8 * width, four times that for ResNet-50.
+
+    Args:
+        name: one of BACKBONES.
+        stem: "cifar": one 3x3 convolution at stride 1; "imagenet": 7x7 at stride 2, then 3x3 max-pooling at
+            stride 2.
+        width: channels of the first stage, 64 in the papers.
+        zero_init_residual: start each block as its shortcut, the last gamma being 0 (true in the official
+            SimSiam code).
+        mean, std: per channel, of pixels in [0, 1].
+        seed: integer; the weights depend on it and on the layers' names only.
+
+    Raises:
+        InputError: unknown name or stem, or a value that cannot be.
+    """
+    if name not in BACKBONES:
+        raise InputError(f"backbone must be one of {', '.join(BACKBONES)}, got {name!r}")
+    if stem not in STEMS:
+        raise InputError(f"stem must be one of {', '.join(STEMS)}, got {stem!r}")
+    if not isinstance(width, int) or width < 1:
+        raise InputError(f"width must be a positive integer, got {width!r}")
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise InputError(f"mean and std must have 3 values, std above 0, got {mean!r} and {std!r}")
+
+    block, depths = BACKBONES[name]
+    images = keras.Input((None, None, 3), dtype=_full_precision(), name="images")
+    outputs = STEM_LAYERS[stem](_normalize(images, mean, std), width, seed)
+    for stage, depth in enumerate(depths):
+        for index in range(depth):
+            stride = 2 if stage > 0 and index == 0 else 1
+            gamma = "zeros" if zero_init_residual else "ones"
+            outputs = block(outputs, width * 2**stage, stride, f"layer{stage + 1}_{index}", seed, gamma)
+    features = keras.layers.GlobalAveragePooling2D(name="avgpool", dtype=_full_precision())(outputs)
+    return keras.Model(images, features, name=name)
+
+
+def feature_dim(model):
+    """d of the features (n, d) that a backbone returns."""
+    return model.output_shape[-1]
+
+
+def _full_precision():
+    return "float64" if keras.config.dtype_policy().compute_dtype == "float64" else "float32"
+
+
+def _normalize(images, mean, std):
+    # As float64 arrays: Keras would round Python floats to float32 even under a float64 policy.
+    mean, std = np.asarray(mean, "float64"), np.asarray(std, "float64")
+    normalization = keras.layers.Rescaling(
+        1 / (255 * std), -mean / std, dtype=_full_precision(), name="normalization"
+    )
+    return normalization(images)
+
+
+def _cifar_stem(inputs, width, seed):
+    # The convolution that replaces torchvision's keeps torch's default initialisation, as in solo-learn.
+    outputs = conv(inputs, width, 3, 1, "conv1", seed, initializer=torch_default)
+    return _norm_relu(outputs, "bn1", "relu")
+
+
+def _imagenet_stem(inputs, width, seed):
+    outputs = _norm_relu(conv(inputs, width, 7, 2, "conv1", seed), "bn1", "relu")
+    # After a ReLU, padding with zeros is padding with minus infinity.
+    outputs = keras.layers.ZeroPadding2D(1, name="maxpool_pad")(outputs)
+    return keras.layers.MaxPooling2D(3, 2, name="maxpool")(outputs)
+
+
+def _norm_relu(inputs, norm_name, relu_name):
+    return keras.layers.ReLU(name=relu_name)(BatchNorm(name=norm_name)(inputs))
+
+
+def _basic_block(inputs, filters, stride, name, seed, last_gamma):
+    outputs = conv(inputs, filters, 3, stride, f"{name}_conv1", seed)
+    outputs = _norm_relu(outputs, f"{name}_bn1", f"{name}_relu1")
+    outputs = conv(outputs, filters, 3, 1, f"{name}_conv2", seed)
+    outputs = BatchNorm(gamma_initializer=last_gamma, name=f"{name}_bn2")(outputs)
+    return _add_shortcut(inputs, outputs, stride, name, seed)
+
+
+def _bottleneck_block(inputs, filters, stride, name, seed, last_gamma):
+    outputs = conv(inputs, filters, 1, 1, f"{name}_conv1", seed)
+    outputs = _norm_relu(outputs, f"{name}_bn1", f"{name}_relu1")
+    outputs = conv(outputs, filters, 3, stride, f"{name}_conv2", seed)
+    outputs = _norm_relu(outputs, f"{name}_bn2", f"{name}_relu2")
+    outputs = conv(outputs, 4 * filters, 1, 1, f"{name}_conv3", seed)
+    outputs = BatchNorm(gamma_initializer=last_gamma, name=f"{name}_bn3")(outputs)
+    return _add_shortcut(inputs, outputs, stride, name, seed)
+
+
+def _add_shortcut(inputs, outputs, stride, name, seed):
+    if stride > 1 or inputs.shape[-1] != outputs.shape[-1]:
+        inputs = conv(inputs, outputs.shape[-1], 1, stride, f"{name}_downsample_conv", seed)
+        inputs = BatchNorm(name=f"{name}_downsample_bn")(inputs)
+    return keras.layers.ReLU(name=f"{name}_relu")(keras.layers.Add(name=f"{name}_add")([outputs, inputs]))
+
+
+STEM_LAYERS = {"cifar": _cifar_stem, "imagenet": _imagenet_stem}
+BACKBONES = {
+    "resnet18": (_basic_block, (2, 2, 2, 2)),
+    "resnet34": (_basic_block, (3, 4, 6, 3)),
+    "resnet50": (_bottleneck_block, (3, 4, 6, 3)),
+}

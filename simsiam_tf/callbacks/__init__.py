@@ -1,0 +1,21 @@
+"""Keras callbacks: for any `fit` of a method of this package. Thin; evaluation and diagnostics do the work."""
+
+from simsiam_tf.callbacks.collapse import CollapseMonitor
+from simsiam_tf.callbacks.features import MonitorImages
+from simsiam_tf.callbacks.knn import KNNMonitor
+from simsiam_tf.callbacks.linear import LinearProbe
+from simsiam_tf.callbacks.progress import ProgressBar
+from simsiam_tf.callbacks.record import Rates, RunRecord
+from simsiam_tf.callbacks.views import ViewImages, view_grid
+
+__all__ = [
+    "CollapseMonitor",
+    "KNNMonitor",
+    "LinearProbe",
+    "MonitorImages",
+    "ProgressBar",
+    "Rates",
+    "RunRecord",
+    "ViewImages",
+    "view_grid",
+]

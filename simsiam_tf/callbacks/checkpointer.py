@@ -1,0 +1,57 @@
+"""Saves the whole training state at the end of epochs and when the run is asked to stop."""
+
+import keras
+
+from simsiam_tf.checkpoint import CheckpointFolder, collect, restore
+from simsiam_tf.interrupt import Interrupt
+
+
+class Checkpointer(keras.callbacks.Callback):
+    """Put it last, so that what it saves includes what the other callbacks did.
+
+    Args:
+        folder: Where checkpoints go.
+        record: RunRecord whose rows travel with the checkpoint.
+        interrupt: When it is requested, the state is saved after the present step and `Interrupted` leaves `fit`.
+        stateful: Callbacks with `variables` that belong to the state.
+        every: Epochs between two checkpoints; the last epoch is always saved.
+    """
+
+    def __init__(self, folder: CheckpointFolder, record, interrupt: Interrupt, stateful=(), every=1):
+        super().__init__()
+        self.folder, self.record, self.interrupt = folder, record, interrupt
+        self.stateful, self.every = list(stateful), every
+
+    def groups(self):
+        """All variables of the run by owner."""
+        groups = {"model": self.model.variables, "optimizer": self.model.optimizer.variables}
+        return groups | {f"callback{i}": callback.variables for i, callback in enumerate(self.stateful)}
+
+    def resume(self, model):
+        """Bring model, optimizer, callbacks and record to the newest checkpoint, if there is one.
+
+        Raises:
+            InputError: no checkpoint of the folder can be used.
+        """
+        self.set_model(model)
+        newest = self.folder.newest()
+        if newest:
+            arrays, meta = newest
+            restore(arrays, self.groups())
+            self.record.rows = meta["rows"]
+            self.record.write()
+
+    def save(self, best=False):
+        self.folder.save(int(self.model.step), collect(self.groups()), {"rows": self.record.rows}, best)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.interrupt.requested:
+            self.save()
+            self.interrupt.check()
+
+    def on_epoch_end(self, epoch, logs=None):
+        accuracies = [row["knn_accuracy"] for row in self.record.rows if "knn_accuracy" in row]
+        best = "knn_accuracy" in logs and logs["knn_accuracy"] == max(accuracies)
+        last = epoch + 1 == self.params["epochs"] or self.model.stop_training
+        if best or last or (epoch + 1) % self.every == 0:
+            self.save(best)

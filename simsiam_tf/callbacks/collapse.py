@@ -1,0 +1,90 @@
+"""Says, while training, whether the representation is collapsing, and ends a run that has collapsed or diverged."""
+
+import logging
+import math
+
+import keras
+
+from simsiam_tf.callbacks.features import MonitorImages
+from simsiam_tf.diagnostics import collapse_report
+from simsiam_tf.errors import InputError
+from simsiam_tf.evaluation.features import Extractor
+
+log = logging.getLogger("simsiam_tf.collapse")
+SAMPLE = 1024
+
+
+class CollapseMonitor(keras.callbacks.Callback):
+    """Adds "feature_std", "correlation_strength" and "effective_rank" of the projections to the logs.
+
+    The projections are those of un-augmented images in inference mode. A verdict in words is logged whenever it
+    changes; see `diagnostics.collapse_report` for its thresholds.
+
+    Args:
+        images: uint8 array (n, h, w, 3) or MonitorImages; the first 1,024 are used.
+        every: Epochs between two looks; the last epoch is always looked at.
+        patience: "collapsed" verdicts in a row that end the training. An untrained network can look collapsed.
+        stop: False reports and goes on.
+
+    Attributes:
+        verdict: "healthy", "at risk" or "collapsed"; None before the first look.
+        sentence: The verdict with its figures.
+        stopped: Why training was ended ("collapsed" or "diverged"), else None.
+    """
+
+    def __init__(self, images, every=1, patience=3, stop=True):
+        super().__init__()
+        if patience < 1:
+            raise InputError(f"patience: {patience}; give 1 or more")
+        self.images = images if isinstance(images, MonitorImages) else MonitorImages(images)
+        self.every, self.patience, self.stop = every, patience, stop
+        self.verdict = self.sentence = self.stopped = None
+        self.in_a_row = 0
+        self._extractor = None
+
+    def set_model(self, model):
+        super().set_model(model)
+        if not hasattr(model, "project"):
+            raise InputError(f"CollapseMonitor: {type(model).__name__} has no project(images); fit SimSiam with it")
+        self._extractor = Extractor(lambda images, training: model.project(images))
+
+    def projections(self):
+        """Projections (n, d) of the sample at the present step."""
+        sample, left = [], SAMPLE
+        for batch in self.images.batches():
+            sample.append(batch[:left])
+            left -= len(sample[-1])
+            if left == 0:
+                break
+        return self._extractor(sample)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if not math.isfinite(logs.get("loss", 0.0)):
+            self._end("diverged", epoch, f"the loss is {logs['loss']}")
+            return
+        if (epoch + 1) % self.every and epoch + 1 != self.params["epochs"]:
+            return
+        report = collapse_report(self.projections())
+        logs["feature_std"] = report.feature_std
+        logs["correlation_strength"] = report.correlation_strength
+        logs["effective_rank"] = report.effective_rank
+        if report.verdict != self.verdict:
+            level = logging.INFO if report.verdict == "healthy" else logging.WARNING
+            log.log(level, "epoch %d: %s", epoch + 1, report.sentence)
+        self.verdict, self.sentence = report.verdict, report.sentence
+        self.in_a_row = self.in_a_row + 1 if report.verdict == "collapsed" else 0
+        if self.in_a_row >= self.patience:
+            self._end("collapsed", epoch, report.sentence)
+
+    def _end(self, why, epoch, figures):
+        if not self.stop:
+            return
+        self.stopped = why
+        self.model.stop_training = True
+        log.error(
+            "epoch %d: training ended, the run has %s (%s). Usual causes: learning rate or weight decay too high, "
+            "a missing stop-gradient or predictor.",
+            epoch + 1,
+            why,
+            figures,
+        )

@@ -1,0 +1,60 @@
+"""Features of a fixed set of images as the encoder now sees them, computed once per training step at most."""
+
+import numpy as np
+
+from simsiam_tf.errors import InputError
+from simsiam_tf.evaluation.features import Extractor, in_batches
+
+
+class MonitorImages:
+    """Images that several callbacks look at, so that their features are computed once for all of them.
+
+    Args:
+        images: uint8 array (n, h, w, 3), or an ImageSet.
+        labels: Integers (n,); default: the ImageSet's own. None where there are none.
+        batch_size: Images per forward pass.
+        crop: Side of the centre crop that the encoder sees, for an ImageSet kept at a larger size.
+    """
+
+    def __init__(self, images, labels=None, batch_size=256, crop=None):
+        self.images = images
+        self.labels = getattr(images, "labels", None) if labels is None else np.asarray(labels)
+        self.batch_size = batch_size
+        self.crop = crop
+        self._extractor = self._model = self._features = None
+        self._step = -1
+        if self.labels is not None and len(self.labels) != len(images):
+            raise InputError(f"labels: {len(self.labels)} for {len(images)} images; give one per image")
+
+    def __len__(self):
+        return len(self.images)
+
+    def batches(self):
+        """Arrays (batch_size, h, w, 3), the last one shorter."""
+        if hasattr(self.images, "batches"):
+            return self.images.batches(self.batch_size, crop=self.crop)
+        return in_batches(self.images, self.batch_size)
+
+    def features(self, model):
+        """Features (n, d) of `model` at its present step."""
+        if model is not self._model:
+            self._model, self._extractor, self._step = model, Extractor(model), -1
+        step = int(model.step)
+        if step != self._step:
+            self._features, self._step = self._extractor(self.batches()), step
+        return self._features
+
+
+def as_monitor_images(value, name):
+    """`value` itself if it is MonitorImages, else MonitorImages of the pair (images, labels).
+
+    Raises:
+        InputError: `value` is neither, or has no labels.
+    """
+    if not isinstance(value, MonitorImages):
+        if not isinstance(value, tuple | list) or len(value) != 2:
+            raise InputError(f"{name}: got {type(value).__name__}; give a pair (images, labels)")
+        value = MonitorImages(*value)
+    if value.labels is None:
+        raise InputError(f"{name}: it has no labels, and this monitor needs them; leave the monitor out")
+    return value

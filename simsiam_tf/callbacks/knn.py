@@ -1,0 +1,39 @@
+"""kNN accuracy while training: the monitor of Chen & He 2021 (figure 2), after Wu et al. 2018."""
+
+import keras
+
+from simsiam_tf.callbacks.features import as_monitor_images
+from simsiam_tf.evaluation.knn import knn_accuracy
+
+
+class KNNMonitor(keras.callbacks.Callback):
+    """Adds "knn_accuracy" to the logs: weighted kNN on backbone features, cosine similarity.
+
+    Args:
+        bank: Pair (images, labels) that holds the neighbours.
+        queries: Pair (images, labels) that is classified.
+        every: Epochs between two measurements; the last epoch is always measured.
+        k: Neighbours.
+        temperature: Of the weights exp(cos / temperature).
+
+    Raises:
+        InputError: a pair has no labels, or not one per image.
+    """
+
+    def __init__(self, bank, queries, every=5, k=200, temperature=0.1):
+        super().__init__()
+        self.bank = as_monitor_images(bank, "bank")
+        self.queries = as_monitor_images(queries, "queries")
+        self.every, self.k, self.temperature = every, k, temperature
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every and epoch + 1 != self.params["epochs"]:
+            return
+        logs["knn_accuracy"] = knn_accuracy(
+            self.bank.features(self.model),
+            self.bank.labels,
+            self.queries.features(self.model),
+            self.queries.labels,
+            k=self.k,
+            temperature=self.temperature,
+        )

@@ -1,0 +1,64 @@
+"""The record of a run: a row of figures per epoch, kept in metrics.csv and in checkpoints."""
+
+import csv
+import os
+import time
+from pathlib import Path
+
+import keras
+
+from simsiam_tf.optimizers import learning_rates
+
+
+class Rates(keras.callbacks.Callback):
+    """Adds "images_per_second" and the learning rate of every optimizer in use during the epoch to the logs.
+
+    Args:
+        batch_size: Images per step. The time of other callbacks between epochs does not count.
+    """
+
+    def __init__(self, batch_size):
+        super().__init__()
+        self.batch_size = batch_size
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._rates = learning_rates(self.model.optimizer)
+        self._step, self._start = int(self.model.step), time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        steps, seconds = int(self.model.step) - self._step, time.perf_counter() - self._start
+        logs["images_per_second"] = steps * self.batch_size / seconds
+        logs["epoch_seconds"] = seconds
+        logs.update(self._rates)
+
+
+class RunRecord(keras.callbacks.Callback):
+    """Writes a row per epoch to a CSV file, whole and atomically each time, since columns come and go.
+
+    Put it after the callbacks whose figures it records. `rows` can be set, to go on with a resumed run.
+    """
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = Path(path)
+        self.rows = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {"epoch": epoch + 1, "step": int(self.model.step)} | {k: float(v) for k, v in logs.items()}
+        # An epoch that is done in two parts, before and after a stop, has the row of its second part.
+        self.rows = [earlier for earlier in self.rows if earlier["epoch"] <= epoch] + [row]
+        self.write()
+
+    def write(self):
+        """Write all rows; a figure that an epoch did not measure is an empty field."""
+        columns = list(dict.fromkeys(column for row in self.rows for column in row))
+        partial = self.path.with_suffix(".tmp")
+        with partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        os.replace(partial, self.path)
+
+    def last(self, name):
+        """The newest value of one column, or None."""
+        return next((row[name] for row in reversed(self.rows) if name in row), None)

@@ -1,0 +1,46 @@
+"""What the network is shown: some images and two augmented views of each, as a picture in TensorBoard."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def view_grid(model, images, step=0):
+    """One uint8 picture (rows, columns, 3): each image above its two views, as the model draws them at `step`.
+
+    Args:
+        model: A method with `draw_views`.
+        images: uint8 (n, h, w, 3).
+        step: Training step whose randomness is used.
+    """
+    views = [np.asarray(view) for view in model.draw_views(tf.constant(images), step)]
+    side = views[0].shape[1:3]
+    originals = np.asarray(tf.image.resize(images, side, antialias=True))
+    rows = [np.concatenate(list(np.pad(row, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255)), axis=1)
+            for row in (originals, *views)]
+    return np.clip(np.rint(np.concatenate(rows, axis=0)), 0, 255).astype(np.uint8)
+
+
+class ViewImages(keras.callbacks.Callback):
+    """Writes `view_grid` of the same images to TensorBoard before the first epoch and every so many epochs.
+
+    Args:
+        images: uint8 (n, h, w, 3), few.
+        log_dir: Folder of the event files.
+        every: Epochs between two pictures.
+    """
+
+    def __init__(self, images, log_dir, every=50):
+        super().__init__()
+        self.images, self.log_dir, self.every = images, str(log_dir), every
+
+    def on_train_begin(self, logs=None):
+        self._writer = tf.summary.create_file_writer(self.log_dir)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch % self.every == 0:
+            with self._writer.as_default():
+                tf.summary.image("views", view_grid(self.model, self.images, int(self.model.step))[None], step=epoch)
+
+    def on_train_end(self, logs=None):
+        self._writer.close()

@@ -1,0 +1,143 @@
+"""The command line: one function per verb. TensorFlow is imported by the verbs that need it, so `--help` is quick.
+
+Exit codes: 0 done; 2 bad usage or bad input; 3 the run collapsed or diverged and stopped itself; 75 interrupted
+after saving, run the same command again to go on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from simsiam_tf import configfile
+from simsiam_tf.configfile import OneLineParser
+from simsiam_tf.errors import InputError
+from simsiam_tf.interrupt import Interrupted
+
+DONE, BAD_INPUT, COLLAPSED, INTERRUPTED = 0, 2, 3, 75
+
+
+def train(arguments: list[str]) -> int:
+    """Train an encoder on images without labels, then evaluate it."""
+    parser = OneLineParser(prog="simsiam-tf train", description=train.__doc__)
+    configfile.add_config(parser)
+    given = any(argument.split("=")[0] == "--config" for argument in arguments)
+    config = configfile.build(parser, parser.parse_args(arguments if given else ["--config", "cifar10", *arguments]))
+
+    from simsiam_tf import final
+    from simsiam_tf.train import pretrain
+
+    result = pretrain(config)
+    if "by_fraction" in result:
+        final.print_table(result, config.evaluation.subsets)
+    print(f"run folder: {config.folder}")
+    if "stopped" in result:
+        print(f"the run has {result['stopped']}: {result.get('verdict', 'the loss is not finite')}", file=sys.stderr)
+        return COLLAPSED
+    return DONE
+
+
+def evaluate(arguments: list[str]) -> int:
+    """Evaluate a trained run: kNN and linear probe at shares of the labels; rewrites its result.json."""
+    parser = OneLineParser(prog="simsiam-tf evaluate", description=evaluate.__doc__)
+    parser.add_argument("run", type=str, metavar="RUN", help="run folder that train has made")
+    configfile.add_config(parser)
+    before = parser.parse_args(arguments)
+    stored = configfile.stored(before.run)
+    config = configfile.build(parser, parser.parse_args(["--config", str(stored), *arguments]))
+    configfile.only_differ_in(configfile.read(stored), config, ("data.", "evaluation."))
+
+    from simsiam_tf import final
+    from simsiam_tf.assemble import load_data, set_up
+    from simsiam_tf.run import RunFolder
+
+    folder = RunFolder.existing(Path(before.run))
+    set_up(config)
+    backbone = folder.load_backbone()
+    result = (folder.read_result() or {}) | final.evaluate(config, backbone, load_data(config), log.info)
+    folder.write_json(folder.result, result)
+    final.print_table(result, config.evaluation.subsets)
+    return DONE
+
+
+def embed(arguments: list[str]) -> int:
+    """Write the features of images to a Parquet or .npz file."""
+    parser = OneLineParser(prog="simsiam-tf embed", description=embed.__doc__)
+    parser.add_argument("run", type=str, metavar="RUN", help="run folder that train has made")
+    parser.add_argument("--data", type=str, required=True, help="image folder, .npz or .npy file, or train / test")
+    parser.add_argument("--output", type=str, required=True, help="file to write, .parquet or .npz")
+    parser.add_argument("--batch_size", type=int, default=256, help="images per forward pass")
+    options = parser.parse_args(arguments)
+
+    from simsiam_tf import embed as embedding
+    from simsiam_tf.assemble import load_images
+    from simsiam_tf.run import RunFolder
+
+    output = embedding.check_output(Path(options.output))
+    folder = RunFolder.existing(Path(options.run))
+    config = configfile.read(folder.config)
+    backbone = folder.load_backbone()
+    images = load_images(config, options.data)
+    features = embedding.embed(backbone, images, config.data.image_size, output, options.batch_size)
+    print(f"{len(features)} x {features.shape[1]} features: {output}")
+    return DONE
+
+
+def export(arguments: list[str]) -> int:
+    """Write the trained encoder as a Keras file, a SavedModel or an ONNX file, and check it."""
+    parser = OneLineParser(prog="simsiam-tf export", description=export.__doc__)
+    parser.add_argument("run", type=str, metavar="RUN", help="run folder that train has made")
+    parser.add_argument("--format", type=str, required=True, help="keras, saved_model or onnx")
+    parser.add_argument("--output", type=str | None, default=None, help="default: RUN/export/backbone.*")
+    options = parser.parse_args(arguments)
+
+    from simsiam_tf import export as exporting
+    from simsiam_tf.run import RunFolder
+
+    folder = RunFolder.existing(Path(options.run))
+    output = exporting.output_path(options.format, options.output, folder.path / "export")
+    backbone = folder.load_backbone()
+    difference = exporting.export(backbone, output, options.format, configfile.read(folder.config).data.image_size)
+    print(f"{output}  (largest difference from Keras: {difference:.1e} of the largest feature)")
+    return DONE
+
+
+VERBS = {"train": train, "evaluate": evaluate, "embed": embed, "export": export}
+log = logging.getLogger("simsiam_tf")
+
+
+def usage() -> str:
+    lines = [f"  {name:<10}{verb.__doc__}" for name, verb in VERBS.items()]
+    return "\n".join(["usage: simsiam-tf VERB ...", "", *lines, "", "simsiam-tf VERB --help shows its options."])
+
+
+class _Stderr(logging.Handler):
+    """Prints to the present sys.stderr, so that lines appear above a live progress bar."""
+
+    def emit(self, record):
+        print(self.format(record), file=sys.stderr, flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a verb; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if not log.handlers:
+        log.addHandler(_Stderr())
+        log.setLevel(logging.INFO)
+        log.propagate = False
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return DONE if arguments else BAD_INPUT
+    try:
+        if arguments[0] not in VERBS:
+            raise InputError(f"VERB: {arguments[0]!r} is unknown; give one of {', '.join(VERBS)}")
+        return VERBS[arguments[0]](arguments[1:])
+    except InputError as error:
+        print(f"simsiam-tf: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except Interrupted:
+        print("simsiam-tf: interrupted, everything is saved; run the same command again to go on", file=sys.stderr)
+        return INTERRUPTED

@@ -1,0 +1,183 @@
+"""Reading, checking and writing a Config: YAML files, dotted overrides, one-line errors.
+
+jsonargparse does the parsing: it derives options, help and type checks from the dataclasses.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import NoReturn
+
+import yaml
+from jsonargparse import ActionConfigFile, ArgumentParser
+
+from simsiam_tf.config import Config
+from simsiam_tf.errors import InputError
+
+
+class OneLineParser(ArgumentParser):
+    """An argument parser whose errors are one line with the key, the value and the way out."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        line = " ".join(str(message).split()).replace("<class '", "").replace("'>", "").replace("typing.", "")
+        line = re.sub(r"Parser key \"(.*?)\": ?", r"\1: ", line)
+        raise InputError(f"{line} (options: {self.prog} --help)")
+
+
+class ConfigFile(ActionConfigFile):
+    """`--config` takes a path, or the bare name of a shipped file."""
+
+    def __call__(self, parser, namespace, value, option_string=None):
+        if isinstance(value, str):
+            value = str(find(value))
+        super().__call__(parser, namespace, value, option_string)
+
+
+def shipped_folder() -> Path:
+    """Where the shipped YAML files are: beside the package in a clone, inside it when installed."""
+    clone = Path(__file__).resolve().parents[1] / "configs"
+    return clone if clone.is_dir() else Path(__file__).resolve().parent / "configs"
+
+
+def find(name: str) -> Path:
+    """The file that `--config name` means.
+
+    Raises:
+        InputError: there is neither such a file nor a shipped configuration of that name.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    shipped = shipped_folder() / f"{name}.yaml"
+    if Path(name).name == name and shipped.is_file():
+        return shipped
+    known = ", ".join(sorted(path.stem for path in shipped_folder().glob("*.yaml")))
+    raise InputError(f"--config: no file {name!r}; give a YAML file or one of: {known}")
+
+
+def add_config(parser: ArgumentParser) -> None:
+    """Give a parser `--config` and one dotted option per field of Config."""
+    parser.add_argument("--config", action=ConfigFile, help="YAML file, or the name of a shipped one")
+    parser.add_class_arguments(Config, None)
+
+
+def read(path: Path) -> Config:
+    """A Config from one YAML file; keys that are not given keep their defaults.
+
+    Raises:
+        InputError: the file is missing, is not YAML, or holds an unknown key or a value of a wrong type.
+    """
+    parser = OneLineParser(prog="simsiam-tf", exit_on_error=False)
+    add_config(parser)
+    if not Path(path).is_file():
+        raise InputError(f"no configuration at {path}; is this a run folder of simsiam-tf?")
+    return build(parser, parser.parse_args(["--config", str(path)]))
+
+
+def stored(run: str | Path) -> Path:
+    """The configuration in a run folder.
+
+    Raises:
+        InputError: it is no run folder.
+    """
+    path = Path(run) / "config.yaml"
+    if not path.is_file():
+        raise InputError(f"RUN: {run} is no run folder (it has no config.yaml); give one that train has made")
+    return path
+
+
+def flat(config: Config) -> dict:
+    """{"data.source": ..., ...}, with plain values."""
+    result = {}
+    for key, value in yaml_values(config).items():
+        result |= {f"{key}.{sub}": v for sub, v in value.items()} if isinstance(value, dict) else {key: value}
+    return result
+
+
+def differences(here: Config, asked: Config) -> list[str]:
+    """Dotted keys whose values differ."""
+    a, b = flat(here), flat(asked)
+    return [key for key in b if a[key] != b[key]]
+
+
+def only_differ_in(here: Config, asked: Config, prefixes: tuple[str, ...]) -> None:
+    """Raise InputError if `asked` changes a setting that this command cannot change."""
+    for key in differences(here, asked):
+        if not key.startswith(prefixes):
+            raise InputError(f"{key}: it belongs to the trained run; only {' and '.join(prefixes)}* can be given here")
+
+
+def build(parser: ArgumentParser, namespace) -> Config:
+    """The checked Config of parsed arguments."""
+    values = parser.instantiate(namespace)
+    return check(Config(**{name: values[name] for name in Config.__dataclass_fields__}))
+
+
+def write(config: Config, path: Path) -> None:
+    """Write the complete configuration as YAML, atomically."""
+    text = yaml.safe_dump(yaml_values(config), sort_keys=False)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
+        file.write(text)
+    os.replace(file.name, path)
+
+
+def yaml_values(config: Config) -> dict:
+    """Nested plain values; tuples become lists."""
+
+    def plain(value):
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        return list(value) if isinstance(value, tuple) else value
+
+    return plain(asdict(config))
+
+
+_AT_LEAST_ONE = (
+    "data.image_size data.store_size data.limit data.test_limit backbone.width method.projection_dim "
+    "method.projector_hidden method.predictor_hidden optimizer.batch_size optimizer.epochs "
+    "training.steps_per_execution training.stop_after_steps training.checkpoint_epochs training.keep_checkpoints "
+    "monitor.knn_bank monitor.collapse_patience evaluation.subsets evaluation.neighbors evaluation.linear_epochs "
+    "evaluation.supervised_steps"
+).split()
+_AT_LEAST_ZERO = "seed optimizer.warmup_epochs optimizer.weight_decay optimizer.predictor_ratio monitor.knn_epochs monitor.collapse_epochs".split()
+_ABOVE_ZERO = (
+    "optimizer.learning_rate evaluation.temperature evaluation.linear_learning_rate "
+    "evaluation.supervised_learning_rate"
+).split()
+_PROBABILITY = (
+    "augmentation.min_area augmentation.flip augmentation.jitter_probability augmentation.grayscale "
+    "augmentation.blur_probability"
+).split()
+
+
+def check(config: Config) -> Config:
+    """Refuse values that no run can use.
+
+    Raises:
+        InputError: names the key, its value and the range.
+    """
+
+    def value(key):
+        part = config
+        for name in key.split("."):
+            part = getattr(part, name)
+        return part
+
+    def demand(keys, holds, range_):
+        for key in keys:
+            if value(key) is not None and not holds(value(key)):
+                raise InputError(f"{key}: {value(key)} is out of range; give {range_}")
+
+    demand(_AT_LEAST_ONE, lambda v: v >= 1, "1 or more")
+    demand(_AT_LEAST_ZERO, lambda v: v >= 0, "0 or more")
+    demand(_ABOVE_ZERO, lambda v: v > 0, "a number above 0")
+    demand(_PROBABILITY, lambda v: 0 <= v <= 1, "a number from 0 to 1")
+    demand(["data.validation_fraction", "optimizer.momentum"], lambda v: 0 <= v < 1, "a number from 0 to below 1")
+    demand(["method.projector_layers"], lambda v: v in (2, 3), "2 or 3")
+    demand(["evaluation.fractions"], lambda v: v and all(0 < f <= 1 for f in v), "numbers above 0, up to 1")
+    demand(["optimizer.warmup_epochs"], lambda v: v < config.optimizer.epochs, "fewer than optimizer.epochs")
+    demand(["name"], lambda v: v and "/" not in v and v not in (".", ".."), "a plain folder name")
+    return config

@@ -1,0 +1,18 @@
+"""Images in: sources, subsets, and the stream of training batches."""
+
+from simsiam_tf.data.images import ArrayImages, ImageSet
+from simsiam_tf.data.pipeline import training_batches
+from simsiam_tf.data.sources import SOURCES, Splits, from_arrays, load
+from simsiam_tf.data.subsets import holdout, stratified_subset
+
+__all__ = [
+    "SOURCES",
+    "ArrayImages",
+    "ImageSet",
+    "Splits",
+    "from_arrays",
+    "holdout",
+    "load",
+    "stratified_subset",
+    "training_batches",
+]

@@ -1,0 +1,116 @@
+"""From any image file or array to an upright uint8 RGB square; all resizing of this package is here.
+
+A square is cut from the middle of the image, as long as its shorter side, and resized with Pillow's
+antialiased bilinear filter. That equals "resize the shorter side, then centre crop" of the ImageNet protocol
+(He et al. 2016).
+"""
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+
+class UnreadableImage(Exception):
+    """This one file cannot be used; the message says why. Callers skip or replace the file."""
+
+
+def read_square(file, side):
+    """Decode one encoded image to uint8 (side, side, 3).
+
+    The EXIF orientation is applied, transparency is laid over white (as a browser does), CMYK is converted
+    without its colour profile, 16-bit gray is scaled to 8 bits, an animation or a multi-page file gives its
+    first frame.
+
+    Args:
+        file: path or binary file object.
+        side: side of the square in pixels.
+
+    Raises:
+        UnreadableImage: the file is missing, no image, truncated, of float pixels, or has more than
+            `PIL.Image.MAX_IMAGE_PIXELS` pixels.
+    """
+    try:
+        with Image.open(file) as image:
+            _refuse_bomb(image)
+            # JPEG only: decode at 1/2, 1/4 or 1/8 of the size, no smaller than twice the side, so that the
+            # filter below still does the antialiasing.
+            image.draft(None, (2 * side, 2 * side))
+            image.load()
+            return np.asarray(to_square(to_rgb(_upright(image)), side))
+    except UnreadableImage:
+        raise
+    except Exception as error:
+        # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error and more.
+        raise UnreadableImage(_reason(error)) from error
+
+
+def check_header(file):
+    """Raise UnreadableImage if `file` is no image or too large; reads a few bytes and decodes no pixel."""
+    try:
+        with Image.open(file) as image:
+            _refuse_bomb(image)
+    except UnreadableImage:
+        raise
+    except Exception as error:
+        raise UnreadableImage(_reason(error)) from error
+
+
+def to_rgb(image):
+    """A Pillow image of any mode as RGB."""
+    if image.mode == "F":
+        raise UnreadableImage("float pixels have no known range; save it with 8 bits a channel")
+    if image.mode.startswith("I"):
+        # Pillow clips 16-bit pixels to 255 in convert("RGB"); 257 maps 65535 to 255.
+        pixels = np.clip(np.asarray(image, np.int64), 0, 65535) / 257
+        image = Image.fromarray(pixels.round().astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def to_square(image, side, resample=Image.Resampling.BILINEAR):
+    """The middle square of a Pillow image, resized to (side, side)."""
+    width, height = image.size
+    short = min(width, height)
+    # Whole pixels: at equal size the crop is then exact, not shifted by half a pixel and blurred.
+    left, top = (width - short) // 2, (height - short) // 2
+    return image.resize((side, side), resample, box=(left, top, left + short, top + short))
+
+
+def array_squares(images, side, resample=Image.Resampling.BILINEAR):
+    """uint8 (n, h, w) or (n, h, w, 1 | 3 | 4) to uint8 (n, side, side, 3); no copy if it already is that."""
+    if images.ndim == 4 and images.shape[-1] == 1:
+        images = images[..., 0]
+    if images.shape[1:] == (side, side):
+        return np.repeat(images[..., None], 3, axis=-1)
+    if images.shape[1:] == (side, side, 3):
+        return images
+    squares = np.empty((len(images), side, side, 3), np.uint8)
+    for square, pixels in zip(squares, images, strict=True):
+        square[:] = to_square(to_rgb(Image.fromarray(pixels)), side, resample)
+    return squares
+
+
+def _refuse_bomb(image):
+    width, height = image.size
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and width * height > limit:
+        raise UnreadableImage(f"{width}x{height} pixels, more than PIL.Image.MAX_IMAGE_PIXELS={limit}")
+
+
+def _upright(image):
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except Exception:  # A damaged EXIF block must not cost the picture, which has been decoded by now.
+        return image
+    return image
+
+
+def _reason(error):
+    return "not an image" if isinstance(error, UnidentifiedImageError) else first_line(error)
+
+
+def first_line(error):
+    """What an exception says, fit for a one-line message."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

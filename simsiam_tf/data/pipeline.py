@@ -1,0 +1,66 @@
+"""The stream of training batches: infinite, shuffled anew in every epoch, a pure function of (seed, step)."""
+
+import functools
+
+import tensorflow as tf
+
+from simsiam_tf.data.subsets import generator
+from simsiam_tf.errors import InputError
+
+
+def training_batches(image_set, batch_size, seed, start_step=0, with_labels=False, steps=None):
+    """Batches from step `start_step` on, the same whether or not the steps before were drawn.
+
+    An epoch has len(image_set) // batch_size steps and visits each image at most once, in a fresh order; the
+    remainder of an epoch is left out, as with PyTorch's drop_last.
+
+    Args:
+        image_set: ImageSet.
+        batch_size: images in a batch.
+        seed: 0 or a positive int.
+        start_step: steps already done, over all epochs.
+        with_labels: deliver (images, labels).
+        steps: number of batches; None for no end.
+
+    Returns:
+        tf.data.Dataset of uint8 (batch_size, h, w, 3), or of (images, int64 (batch_size,)).
+
+    Raises:
+        InputError: the batch is larger than the set, labels are missing, or a number is negative.
+    """
+    if not 1 <= batch_size <= len(image_set):
+        raise InputError(
+            f"optimizer.batch_size: {batch_size} does not fit the {len(image_set)} images of "
+            f"{image_set.name}; "
+            f"use 1 to {len(image_set)}, or more images"
+        )
+    if start_step < 0:
+        raise InputError(f"start_step: {start_step} is negative; use 0 or the number of steps done")
+    if with_labels and image_set.labels is None:
+        raise InputError(f"with_labels: {image_set.name} has no labels; use class sub-folders or give labels")
+    generator(seed, "epoch")  # A bad seed is refused here, not by a worker thread of tf.data.
+
+    @functools.lru_cache(maxsize=2)
+    def order(epoch):
+        return generator(seed, "epoch", epoch).permutation(len(image_set))
+
+    def batch(step):
+        epoch, start = divmod(int(step) * batch_size, len(image_set) // batch_size * batch_size)
+        rows = order(epoch)[start : start + batch_size]
+        images = image_set.gather(rows)
+        # After the images: a row whose file turns out bad takes over its replacement's label.
+        return (images, image_set.labels[rows]) if with_labels else images
+
+    shapes = [(batch_size, *image_set.image_shape), (batch_size,)]
+
+    def draw(step):
+        if not with_labels:
+            return tf.ensure_shape(tf.numpy_function(batch, [step], tf.uint8), shapes[0])
+        drawn = tf.numpy_function(batch, [step], [tf.uint8, tf.int64])
+        return tuple(tf.ensure_shape(value, shape) for value, shape in zip(drawn, shapes, strict=True))
+
+    dataset = tf.data.Dataset.counter(start=start_step, dtype=tf.int64)
+    if steps is not None:
+        dataset = dataset.take(steps)
+    # Sequential on purpose: decoding runs in parallel inside `gather`, and the next batches are made ahead.
+    return dataset.map(draw).prefetch(2)

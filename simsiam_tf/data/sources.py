@@ -1,0 +1,210 @@
+"""Where images come from: one function for each `data.source`, and `load`, which makes splits of them."""
+
+import dataclasses
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from simsiam_tf.data.decode import array_squares, first_line
+from simsiam_tf.data.folder import folder
+from simsiam_tf.data.images import ArrayImages, ImageSet, RawImages
+from simsiam_tf.data.subsets import holdout, limited
+from simsiam_tf.data.tfrecords import tfds
+from simsiam_tf.errors import InputError
+
+
+class Splits(NamedTuple):
+    """Images to train on, and to test with if there are any."""
+
+    train: ImageSet
+    test: ImageSet | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What a source function gets to know; it returns (train, test or None), not yet limited or loaded."""
+
+    name: str | None
+    path: str | None
+    store_size: int
+    train_split: str
+    test_split: str | None
+    validation_fraction: float
+    memory_limit: float
+    seed: int
+
+
+def load(
+    source,
+    *,
+    image_size,
+    name=None,
+    path=None,
+    store_size=None,
+    validation_fraction=0.0,
+    train_split="train",
+    test_split="test",
+    limit=None,
+    test_limit=None,
+    seed=0,
+    memory_limit_gb=4.0,
+):
+    """Find, split and, where they fit, load the images of a source.
+
+    Images that cannot be decoded are skipped, counted and named by one warning of the logger
+    "simsiam_tf.data".
+
+    Args:
+        source: digits, tfds, folder or arrays.
+        image_size: side in pixels that the network will see.
+        name: TFDS name.
+        path: folder of images, array file, or TFDS data_dir.
+        store_size: side at which images are kept; default image_size, above 64 px 8/7 of it (256 for 224).
+        validation_fraction: share of the training images held out by seed, stratified if labelled, as the
+            test set.
+        train_split, test_split: names of TFDS splits or of sub-folders.
+        limit, test_limit: use only so many images, drawn by seed after the split.
+        seed: seed of the hold-out split and the limits.
+        memory_limit_gb: a train or test set above this size stays on disk and is decoded when read.
+
+    Returns:
+        Splits(train, test); test is None if the source has none and nothing is held out.
+
+    Raises:
+        InputError: an argument is out of range, or the source does not hold what is asked for.
+    """
+    if source not in SOURCES:
+        raise InputError(f"data.source: {source} is unknown; use one of {', '.join(sorted(SOURCES))}")
+    if store_size is None:
+        store_size = image_size if image_size <= 64 else round(image_size * 8 / 7)
+    sizes = {"image_size": image_size, "store_size": store_size, "limit": limit, "test_limit": test_limit}
+    for argument, value in sizes.items():
+        if value is not None and value < 1:
+            raise InputError(f"data.{argument}: {value} is below 1; use a positive whole number")
+    if not 0 <= validation_fraction < 1:
+        raise InputError(
+            f"data.validation_fraction: {validation_fraction} must be at least 0 and below 1, such as 0.2"
+        )
+    if memory_limit_gb < 0:
+        raise InputError(
+            f"data.memory_limit_gb: {memory_limit_gb} is negative; use 0 to stream from disk, or more"
+        )
+    memory_limit = memory_limit_gb * 1e9
+    request = Request(
+        name, path, store_size, train_split, test_split, validation_fraction, memory_limit, seed
+    )
+    train, test = SOURCES[source](request)
+    if validation_fraction and test is None:
+        train, test = _held_out(train, validation_fraction, seed)
+    train = _ready(train, limit, request)
+    return Splits(train, None if test is None else _ready(test, test_limit, request))
+
+
+def from_arrays(images, labels=None, side=None):
+    """A set of the user's own arrays, not copied if they already are uint8 squares of three channels.
+
+    Args:
+        images: uint8 (n, h, w) or (n, h, w, 1 | 3 | 4); transparency is laid over white.
+        labels: whole numbers (n,) from 0, or None.
+        side: side of the squares that are cut from the middle and resized; default the shorter of h and w.
+
+    Raises:
+        InputError: other types, shapes or lengths.
+    """
+    images, labels = _checked_arrays(np.asarray(images), labels, "images")
+    return ArrayImages(array_squares(images, side or min(images.shape[1:3])), labels=labels)
+
+
+def digits(request):
+    """The 1,797 handwritten digits of scikit-learn, 8x8 pixels of 17 grays, as squares: the embedded default.
+
+    They come without a test split, hence a fifth is held out unless `validation_fraction` says otherwise.
+    Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (the test part).
+    """
+    from sklearn.datasets import load_digits  # A second, which the other sources need not wait for.
+
+    data = load_digits()
+    pixels = np.round(data.images * (255 / 16)).astype(np.uint8)
+    images = array_squares(pixels, request.store_size, Image.Resampling.BICUBIC)
+    class_names = tuple(str(name) for name in data.target_names)
+    whole = ArrayImages(images, "digits", None, data.target, class_names)
+    return _held_out(whole, request.validation_fraction or 0.2, request.seed)
+
+
+def arrays(request):
+    """An .npz file with `images` and perhaps `labels`, `test_images`, `test_labels`, or an .npy of images.
+
+    An .npy file is mapped, not read, so that it may exceed the memory.
+    """
+    if request.path is None:
+        raise InputError("data.path: none given, but data.source arrays needs one; give an .npz or .npy file")
+    path = Path(request.path).expanduser()
+    if not path.is_file():
+        raise InputError(f"data.path: {path} is not a file; give an .npz or .npy file")
+    content = _read_arrays(path)
+    if "images" not in content:
+        raise InputError(
+            f"data.path: {path} holds {', '.join(content)}; save it with numpy.savez(path, images=...)"
+        )
+    train = _raw(content, "", path, request)
+    has_test = "test_images" in content and not request.validation_fraction
+    return train, _raw(content, "test_", path, request) if has_test else None
+
+
+def _read_arrays(path):
+    try:
+        if path.suffix == ".npy":
+            return {"images": np.load(path, mmap_mode="r", allow_pickle=False)}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+            return dict(content)
+    except Exception as error:
+        # BadZipFile, EOFError, OSError, zlib.error, ValueError for pickled objects, and more.
+        raise InputError(
+            f"data.path: {path} cannot be read as NumPy arrays ({first_line(error)}); "
+            "save it with numpy.save or numpy.savez"
+        ) from error
+
+
+def _raw(content, prefix, path, request):
+    where = f"data.path: {path}, {prefix}images"
+    images, labels = _checked_arrays(content[f"{prefix}images"], content.get(f"{prefix}labels"), where)
+    return RawImages(images, f"{path.stem}/{'test' if prefix else 'train'}", request.store_size, labels)
+
+
+def _checked_arrays(images, labels, where):
+    channels = images.shape[3] if images.ndim == 4 else 1
+    if images.ndim not in (3, 4) or channels not in (1, 3, 4) or 0 in images.shape:
+        raise InputError(
+            f"{where}: shape {images.shape} is not that of images; give (n, h, w) or (n, h, w, channels) "
+            "with 1, 3 or 4"
+        )
+    if images.dtype != np.uint8:
+        raise InputError(
+            f"{where}: pixels are {images.dtype}, not uint8 from 0 to 255; convert, for [0, 1] by "
+            "(images * 255).round().astype('uint8')"
+        )
+    if labels is None:
+        return images, None
+    labels = np.asarray(labels)
+    if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
+        raise InputError(
+            f"{where}: labels of shape {labels.shape} and type {labels.dtype} do not fit {len(images)} "
+            "images; give one whole number from 0 for each"
+        )
+    return images, labels
+
+
+def _held_out(images, fraction, seed):
+    rest, held = holdout(len(images) if images.labels is None else images.labels, fraction, seed)
+    return images.take(rest), images.take(held)
+
+
+def _ready(images, limit, request):
+    if limit is not None and limit < len(images):
+        images = images.take(limited(len(images), limit, request.seed))
+    return images.load() if images.nbytes <= request.memory_limit else images.checked()
+
+
+SOURCES = {"digits": digits, "tfds": tfds, "folder": folder, "arrays": arrays}

@@ -1,0 +1,194 @@
+"""TensorFlow Datasets as a data source: small sets are read into memory, large ones record by record.
+
+Random access to single TFRecords (rather than a shuffle buffer) gives streamed sets what all others have: a
+true shuffle of every epoch, subsets, and a resume that need not read what it skips.
+"""
+
+import io
+import os
+import struct
+
+import numpy as np
+import tensorflow as tf
+
+from simsiam_tf.data.decode import UnreadableImage, array_squares, first_line
+from simsiam_tf.data.files import FileImages, threads
+from simsiam_tf.data.images import ArrayImages
+from simsiam_tf.errors import InputError
+
+
+def tfds(request):
+    """Train and test images of the TFDS set `request.name`, prepared in `request.path` or downloaded to it.
+
+    Raises:
+        InputError: unknown set or split, a set that is neither prepared nor can be downloaded, or one without
+            uint8 images.
+    """
+    builder = _builder(request)
+    train = _split(builder, request.train_split, "data.train_split", request)
+    if request.validation_fraction or not request.test_split:
+        return train, None
+    return train, _split(builder, request.test_split, "data.test_split", request)
+
+
+def _builder(request):
+    import tensorflow_datasets as tfds  # Half a second, which the other sources need not wait for.
+
+    if request.name is None:
+        raise InputError(
+            "data.name: none given, but data.source tfds needs one; give a TFDS name such as cifar10"
+        )
+    path = None if request.path is None else os.path.expanduser(request.path)
+    place = path or tfds.core.constants.DATA_DIR
+    try:
+        builder = tfds.builder(request.name, data_dir=path)
+    except (tfds.core.DatasetNotFoundError, ValueError, ImportError) as error:
+        raise InputError(
+            f"data.name: {request.name} is not a TFDS set, nor prepared in data.path {place} "
+            f"({first_line(error)}); see tensorflow.org/datasets/catalog for names"
+        ) from error
+    if not builder.is_prepared():
+        try:
+            builder.download_and_prepare()
+        except Exception as error:
+            # The network, the disk, a manual download, a missing package: all end the same way.
+            raise InputError(
+                f"data.name: {request.name} is not prepared in data.path {place} and cannot be downloaded "
+                f"({first_line(error)}); prepare it on a machine with a network and give its folder as "
+                "data.path"
+            ) from error
+    return builder
+
+
+def _split(builder, split, argument, request):
+    known = ", ".join(builder.info.splits)
+    try:
+        n = builder.info.splits[split].num_examples
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"{argument}: {split} is not a split of {builder.name}, known: {known}; "
+            "name one of these, or set data.validation_fraction to hold out a test part"
+        ) from error
+    image = _feature(builder, "image")
+    if not (_is_tensor(image, rank=3) and tf.as_dtype(image.dtype) == tf.uint8):
+        raise InputError(
+            f"data.name: {builder.name} has no feature image of uint8 pixels, but "
+            f"{', '.join(builder.info.features)}; "
+            "use an image classification set"
+        )
+    if None not in image.shape and n * request.store_size**2 * 3 <= request.memory_limit:
+        return _read(builder, split, n, request.store_size)
+    return RecordImages(builder, split, request.store_size)
+
+
+def _feature(builder, name):
+    features = builder.info.features  # a mapping without get()
+    return features[name] if name in features else None  # noqa: SIM401
+
+
+def _is_tensor(feature, rank):
+    """Not absent, nor a feature of several tensors, whose shape is a dict."""
+    return isinstance(getattr(feature, "shape", None), tuple) and len(feature.shape) == rank
+
+
+def _has_labels(builder):
+    label = _feature(builder, "label")
+    return _is_tensor(label, rank=0) and tf.as_dtype(label.dtype).is_integer
+
+
+def _class_names(builder):
+    names = getattr(_feature(builder, "label"), "names", None)
+    return None if names is None else tuple(names)
+
+
+def _read(builder, split, n, side):
+    """All images of a set of one fixed shape, in the order of the records, straight into the final array."""
+    import tensorflow_datasets as tfds
+
+    wanted = {"image": True} | ({"label": True} if _has_labels(builder) else {})
+    dataset = builder.as_dataset(
+        split=split,
+        batch_size=1024,
+        shuffle_files=False,
+        decoders=tfds.decode.PartialDecoding(wanted),
+        read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
+    )
+    images, labels = np.empty((n, side, side, 3), np.uint8), np.full(n, -1)
+    row = 0
+    for batch in dataset.as_numpy_iterator():
+        rows = slice(row, row + len(batch["image"]))
+        images[rows] = array_squares(batch["image"], side)
+        labels[rows] = batch.get("label", -1)
+        row = rows.stop
+    # TFDS marks the withheld labels of a test split with -1.
+    labels = None if (labels < 0).any() else labels
+    return ArrayImages(images, f"{builder.name}/{split}", None, labels, _class_names(builder))
+
+
+class RecordImages(FileImages):
+    """Records of a prepared TFDS split; ids are record numbers. Memory holds only their places."""
+
+    def __init__(self, builder, split, side):
+        import tensorflow_datasets as tfds
+
+        if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
+            raise InputError(
+                f"data.name: {builder.name} is stored as {builder.info.file_format.value} and too large to "
+                "load; "
+                "prepare it with file_format tfrecord, or raise data.memory_limit_gb"
+            )
+        parts = builder.info.splits[split].file_instructions
+        self._paths = [os.fspath(part.filename) for part in parts]
+        # `take` is -1 for "to the end" when a split such as train[:10%] cuts files.
+        places = [
+            found[part.skip :][: part.take if part.take >= 0 else None]
+            for found, part in zip(threads().map(_record_places, self._paths), parts, strict=True)
+        ]
+        self._file = np.repeat(np.arange(len(places)), [len(p) for p in places])
+        self._places = np.concatenate(places)  # (n, 2): offset and length in bytes
+        self._labelled = _has_labels(builder)
+        ids = np.arange(len(self._places)).astype(str)
+        super().__init__(builder.data_path, f"{builder.name}/{split}", side, ids, None, _class_names(builder))
+
+    @property
+    def labels(self):
+        """Labels of these records, read from disk at the first use."""
+        if self._labels is None and self._labelled:
+            labels = np.array(list(threads().map(self._label, self.ids)), np.int64)
+            self._labelled = bool((labels >= 0).all())
+            self._labels = labels if self._labelled else None
+        return self._labels
+
+    def checked(self):
+        """Itself: a look at each header would read the whole set, and TFDS wrote it from intact images."""
+        return self
+
+    def open(self, image_id):
+        return io.BytesIO(self._features(image_id)["image"].bytes_list.value[0])
+
+    def _label(self, image_id):
+        return self._features(image_id)["label"].int64_list.value[0]
+
+    def _features(self, image_id):
+        record = int(image_id)
+        offset, length = self._places[record]
+        with open(self._paths[self._file[record]], "rb") as file:
+            file.seek(offset)
+            data = file.read(length)
+        try:
+            return tf.train.Example.FromString(data).features.feature
+        except Exception as error:  # protobuf's DecodeError
+            raise UnreadableImage("damaged TFRecord") from error
+
+
+def _record_places(path):
+    """Offset and length of every record of a TFRecord file, int64 (n, 2), from the bytes before each."""
+    places = []
+    size = os.path.getsize(path)
+    with open(path, "rb", buffering=0) as file:
+        start = 0
+        while start + 12 <= size:
+            (length,) = struct.unpack("<Q", os.pread(file.fileno(), 8, start))
+            places.append((start + 12, length))
+            start += length + 16  # length and its checksum, data, and the data's checksum
+    return np.array(places, np.int64).reshape(-1, 2)

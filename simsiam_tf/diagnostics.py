@@ -1,0 +1,175 @@
+"""Is a representation collapsing? Numbers and a verdict, from arrays (n, d), computed in float64.
+
+Pure functions: NumPy or TensorFlow arrays in, Python floats or NumPy arrays out.
+- `feature_std`: Chen & He 2021, sec. 4.1 and fig. 2.
+- `correlation_strength`: Aczel 2021, sec. 3.7 and table 5.
+- `singular_values`, `spectrum_auc`: Li, Efros & Pathak 2022, eq. 2.
+- `effective_rank`: Roy & Vetterli 2007, on the centred features.
+
+No single number is enough. Identical rows have no spread. But a BatchNorm at the output rescales what is left
+of a collapsing output: the rows become +v or -v, whose normalised spread is a perfect 1/sqrt(d), while every
+pair of channels is correlated and one direction carries everything.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simsiam_tf.errors import InputError
+
+# A channel that varies by less than this share of its mean is constant: what is left is float32 rounding.
+CONSTANT_CHANNEL = 1e-6
+
+# Share of the ideal spread 1/sqrt(d). Chen & He, fig. 2: healthy near 1, collapsed at 0.
+RELATIVE_STD_COLLAPSED, RELATIVE_STD_AT_RISK = 0.1, 0.5
+# Aczel, table 5: healthy 0.05-0.09, collapsed 0.89-0.998. Untrained networks lie between.
+CORRELATION_COLLAPSED, CORRELATION_AT_RISK = 0.8, 0.4
+# Below 2 one direction dominates; below 5 there is no room for half a dozen classes in general position.
+EFFECTIVE_RANK_COLLAPSED, EFFECTIVE_RANK_AT_RISK = 2.0, 5.0
+# Few rows or channels say little of correlation and rank: by chance alone 0.8/sqrt(n), and at most n - 1.
+MIN_ROWS, MIN_CHANNELS = 32, 8
+
+
+@dataclass(frozen=True)
+class CollapseReport:
+    """What `collapse_report` found; `verdict` is "healthy", "at risk" or "collapsed", `sentence` says why."""
+
+    feature_std: float
+    relative_std: float
+    correlation_strength: float
+    effective_rank: float
+    verdict: str
+    sentence: str
+
+
+def feature_std(z):
+    """Standard deviation of z / |z|, per channel, averaged over channels (Chen & He 2021, fig. 2).
+
+    z: (n, d). 1/sqrt(d) for an isotropic output, 0 for identical rows (also n = 1) and for d = 1 of one sign.
+    Zero rows count as zero vectors.
+    """
+    z = _matrix(z)
+    norms = np.linalg.norm(z, axis=1, keepdims=True)
+    unit = np.divide(z, norms, out=np.zeros_like(z), where=norms > 0)
+    return float(unit.std(axis=0).mean())
+
+
+def correlation_strength(z):
+    """Mean absolute off-diagonal element of the channels' correlation matrix (Aczel 2021, table 5), in [0,
+    1].
+
+    z: (n, d). A constant channel has no correlation, so pairs with one are left out of the mean; with fewer
+        than two
+    varying channels (identical rows, n = 1, d = 1) the result is 0: look at `feature_std` there.
+    NOTE: the study's code averages over the diagonal too and subtracts 1/d, which is (d - 1)/d of this value.
+    """
+    centred = _centred(_matrix(z))
+    norms = np.linalg.norm(centred, axis=0)
+    unit = centred[:, norms > 0] / norms[norms > 0]
+    d = unit.shape[1]
+    if d < 2:
+        return 0.0
+    correlation = np.abs(unit.T @ unit)
+    strength = (correlation.sum() - np.trace(correlation)) / (d * (d - 1))
+    return float(min(strength, 1.0))
+
+
+def singular_values(features):
+    """Singular values of the centred features (n, d), descending, shape (d,); zeros where n - 1 < d.
+
+    From the eigenvalues of the Gram matrix, d x d or n x n, whichever is smaller; below its rounding error
+    they are zero.
+    """
+    centred = _centred(_matrix(features))
+    n, d = centred.shape
+    eigenvalues = np.linalg.eigvalsh(centred.T @ centred if d <= n else centred @ centred.T)[::-1]
+    floor = len(eigenvalues) * np.finfo(np.float64).eps * eigenvalues[0]
+    return np.sqrt(np.pad(np.where(eigenvalues > floor, eigenvalues, 0.0), (0, max(0, d - n))))
+
+
+def spectrum_auc(features):
+    """Area under the cumulative explained singular values (Li, Efros & Pathak 2022, eq. 2): the degree of
+    collapse.
+
+    features: (n, d). (1/d) sum_i CEV_i with CEV_i = sum_{j<=i} s_j / sum_j s_j, of the singular values
+        themselves, not
+    of their squares. (d + 1)/2d for a flat spectrum, 1 for a single direction; 1 also where nothing varies (s
+    = 0).
+    """
+    s = singular_values(features)
+    return float(np.mean(np.cumsum(s) / s.sum())) if s[0] > 0 else 1.0
+
+
+def effective_rank(features):
+    """exp(entropy of s / sum(s)), s the singular values of the centred features (Roy & Vetterli 2007).
+
+    features: (n, d). From 1 (one direction) to min(d, n - 1) (flat spectrum); 0 where nothing varies.
+    """
+    s = singular_values(features)
+    p = s[s > 0] / s.sum() if s[0] > 0 else s[:0]
+    return float(np.exp(-np.sum(p * np.log(p)))) if len(p) else 0.0
+
+
+def collapse_report(z):
+    """Judge an output z (n, d), usually the projector's, by spread, correlation and effective rank.
+
+    The worst of the three decides. With fewer than 32 rows or 8 channels only the spread is judged. NaN or
+    infinity in z is reported as "collapsed" with NaN figures: the run has diverged, which is no better.
+    Raises InputError for fewer than two rows, since any one row looks collapsed.
+    """
+    z = np.asarray(z, dtype=np.float64)
+    if z.ndim == 2 and not np.isfinite(z).all():
+        nan = float("nan")
+        return CollapseReport(
+            nan, nan, nan, nan, "collapsed", "collapsed: the output holds NaN or infinity (diverged)"
+        )
+    n, d = _matrix(z).shape
+    if n < 2:
+        raise InputError(
+            f"z has {n} row: collapse cannot be judged from it; give at least 2, better 256 or more."
+        )
+    std, correlation, rank = feature_std(z), correlation_strength(z), effective_rank(z)
+    relative = std * np.sqrt(d)
+
+    levels = {
+        f"spread {relative:.2f} of 1/sqrt(d)": _level(
+            -relative, -RELATIVE_STD_AT_RISK, -RELATIVE_STD_COLLAPSED
+        )
+    }
+    if n >= MIN_ROWS and d >= MIN_CHANNELS:
+        levels |= {
+            f"correlation {correlation:.2f}": _level(correlation, CORRELATION_AT_RISK, CORRELATION_COLLAPSED),
+            f"effective rank {rank:.1f} of {d}": _level(
+                -rank, -EFFECTIVE_RANK_AT_RISK, -EFFECTIVE_RANK_COLLAPSED
+            ),
+        }
+    worst = max(levels.values())
+    verdict = ("healthy", "at risk", "collapsed")[worst]
+    reasons = [text for text, level in levels.items() if level == worst]
+    return CollapseReport(
+        std, float(relative), correlation, rank, verdict, f"{verdict}: {', '.join(reasons)}"
+    )
+
+
+def _level(badness, at_risk, collapsed):
+    """0, 1 or 2: beyond neither limit, the first, or both."""
+    return int(badness > at_risk) + int(badness > collapsed)
+
+
+def _matrix(z):
+    z = np.asarray(z, dtype=np.float64)
+    if z.ndim != 2 or 0 in z.shape:
+        raise InputError(f"features have shape {z.shape}: expected (n, d) with n and d at least 1.")
+    if not np.isfinite(z).all():
+        raise InputError(
+            "features hold NaN or infinity: the model that made them has diverged; lower its learning rate."
+        )
+    return z
+
+
+def _centred(z):
+    """z minus its mean row, with constant channels exactly zero."""
+    mean = z.mean(axis=0)
+    centred = z - mean
+    centred[:, centred.std(axis=0) <= CONSTANT_CHANNEL * np.abs(mean)] = 0.0
+    return centred

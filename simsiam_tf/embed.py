@@ -1,0 +1,66 @@
+"""Features of images as a table: Parquet or .npz, one row per image with its id, its label if any, and its features."""
+
+from pathlib import Path
+
+import numpy as np
+
+from simsiam_tf.checkpoint import unwritable
+from simsiam_tf.errors import InputError
+from simsiam_tf.evaluation.features import Extractor
+
+SUFFIXES = (".parquet", ".npz")
+
+
+def check_output(path: Path) -> Path:
+    """`path` if it can be written to in a known format.
+
+    Raises:
+        InputError: unknown ending or missing folder.
+    """
+    if path.suffix not in SUFFIXES:
+        raise InputError(f"output: {path} ends in neither .parquet nor .npz; give one of these")
+    if not path.parent.is_dir():
+        raise InputError(f"output: folder {path.parent} does not exist; make it first")
+    return path
+
+
+def embed(backbone, images, crop: int, path: Path, batch_size: int = 256) -> np.ndarray:
+    """Write the features of an ImageSet; columns id (str), label (int64, if any), features (list of float32).
+
+    Args:
+        backbone: Keras model, pixels -> (n, d).
+        images: ImageSet.
+        crop: Side of the centre crop that the encoder sees.
+        path: .parquet or .npz.
+
+    Returns:
+        The features (n, d).
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    features = Extractor(backbone)(images.batches(batch_size, crop=crop))
+    columns = {"id": np.asarray(images.ids, dtype=str)}
+    if images.labels is not None:
+        columns["label"] = images.labels
+    partial = path.with_name(path.name + ".tmp")
+    try:
+        if path.suffix == ".npz":
+            with partial.open("wb") as file:
+                np.savez(file, **columns, features=features)
+        else:
+            _write_parquet(columns, features, partial)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise unwritable(path, error) from error
+    return features
+
+
+def _write_parquet(columns, features, path):
+    import pyarrow as pa  # only this format needs it
+    import pyarrow.parquet
+
+    values = pa.array(features.ravel(), pa.float32())
+    table = pa.table(columns | {"features": pa.FixedSizeListArray.from_arrays(values, features.shape[1])})
+    pyarrow.parquet.write_table(table, path)

@@ -1,0 +1,103 @@
+"""Features of images, in inference mode, and the checks that every evaluator makes of the arrays it gets."""
+
+import numpy as np
+import tensorflow as tf
+
+from simsiam_tf.errors import InputError
+
+
+class Extractor:
+    """Runs one model over batches of images; make it once and call it as often as needed.
+
+    The compiled function lives in this object, so that a monitor which extracts every epoch traces once per
+    batch size, and is freed with it.
+
+    Args:
+        model: callable Keras model, (n, h, w, 3) pixels -> (n, d).
+        dtype: of the result.
+    """
+
+    def __init__(self, model, dtype="float32"):
+        self._forward = tf.function(lambda images: tf.cast(model(images, training=False), dtype))
+
+    def __call__(self, batches):
+        """Features (n, d) of all images in `batches`: an iterable of arrays (b, h, w, 3) of one size b, of
+        which only the last may be shorter. It is padded to b, since a new shape would be a new trace (and a
+        new compilation).
+
+        Raises InputError if there are no images, or if a batch is larger than the first.
+        """
+        features, size = [], None
+        for batch in batches:
+            images = np.asarray(batch)
+            size = size or len(images)
+            if len(images) > size:
+                raise InputError(
+                    f"batches grow from {size} to {len(images)} images: only the last may differ in size."
+                )
+            padding = np.zeros((size - len(images), *images.shape[1:]), images.dtype)
+            padded = np.concatenate([images, padding]) if len(padding) else images
+            features.append(self._forward(tf.constant(padded)).numpy()[: len(images)])
+        if not size:
+            raise InputError("batches hold no images: give at least one.")
+        return np.concatenate(features)
+
+
+def extract(model, batches, dtype="float32"):
+    """Features (n, d) of all images in `batches`, once; see `Extractor`, which does it repeatedly for one
+    trace."""
+    return Extractor(model, dtype)(batches)
+
+
+def in_batches(images, batch_size=256):
+    """Consecutive slices of an array of images (n, h, w, 3); the last may be shorter."""
+    for start in range(0, len(images), batch_size):
+        yield images[start : start + batch_size]
+
+
+def raw_pixels(images):
+    """The baseline that any encoder has to beat: uint8 (n, h, w, c) -> float32 (n, h * w * c) in [0, 1]."""
+    images = np.asarray(images)
+    return images.reshape(len(images), -1).astype(np.float32) / 255.0
+
+
+def as_features(name, features):
+    """`features` as finite float32 (n, d), or InputError that calls it `name`."""
+    features = np.asarray(features, dtype=np.float32)
+    if features.ndim != 2 or 0 in features.shape:
+        raise InputError(f"{name} has shape {features.shape}: expected (n, d) with n and d at least 1.")
+    if not np.isfinite(features).all():
+        raise InputError(f"{name} holds NaN or infinity: check the encoder, which has probably diverged.")
+    return features
+
+
+def as_feature_pair(train_features, test_features):
+    """Both as finite float32 (n, d) of the same d, or InputError."""
+    train, test = as_features("train_features", train_features), as_features("test_features", test_features)
+    if train.shape[1] != test.shape[1]:
+        raise InputError(
+            f"test_features have d = {test.shape[1]}, train_features {train.shape[1]}: use one encoder."
+        )
+    return train, test
+
+
+def as_labels(name, labels, n):
+    """`labels` as int64 (n,), or InputError that calls it `name`."""
+    labels = np.asarray(labels)
+    if labels.shape != (n,):
+        raise InputError(f"{name} has shape {labels.shape}: expected one label for each of the {n} features.")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(
+            f"{name} has dtype {labels.dtype}: expected class numbers; give whole numbers from 0."
+        )
+    if labels.min(initial=0) < 0:
+        raise InputError(f"{name} holds {labels.min()}: expected class numbers; give whole numbers from 0.")
+    return labels.astype(np.int64)
+
+
+def as_num_classes(num_classes, labels):
+    """`num_classes`, by default what the training labels need; InputError if that is more than given."""
+    needed = int(labels.max()) + 1
+    if num_classes is not None and num_classes < needed:
+        raise InputError(f"num_classes is {num_classes}, but the training labels go up to {needed - 1}.")
+    return num_classes or needed

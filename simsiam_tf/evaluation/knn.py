@@ -1,0 +1,85 @@
+"""Weighted k-nearest-neighbour classification (Wu et al. 2018, sec. 3.4; Aczel 2021, sec. 2.2).
+
+Features are l2-normalised, the k training images of largest cosine similarity vote with weight exp(cos / T).
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from simsiam_tf.errors import InputError
+from simsiam_tf.evaluation.features import as_feature_pair, as_labels, as_num_classes
+
+
+def knn_predict(
+    train_features, train_labels, test_features, k=200, temperature=0.1, num_classes=None, chunk=256
+) -> np.ndarray:
+    """Classes (n_test,), int64, of the test features.
+
+    Deterministic: of equally similar neighbours the one with the lower index is taken, of equal votes the
+        lower class
+    wins. A zero vector is equally far from everything: its cosine is 0.
+
+    Args:
+        train_features: (m, d), any finite scale; the memory bank.
+        train_labels: (m,) integers from 0.
+        test_features: (n, d).
+        k: neighbours; all of the bank if it holds fewer.
+        temperature: T > 0; the smaller, the more the nearest neighbours count.
+        num_classes: by default the largest training label + 1.
+        chunk: test features at a time; bounds memory at chunk x m similarities.
+
+    Raises:
+        InputError: shapes that do not fit, NaN or infinity, k < 1, temperature <= 0.
+    """
+    bank, queries = as_feature_pair(train_features, test_features)
+    labels = as_labels("train_labels", train_labels, len(bank))
+    num_classes = as_num_classes(num_classes, labels)
+    if k < 1 or not temperature > 0:
+        raise InputError(f"k = {k} and temperature = {temperature}: give both above 0.")
+
+    bank, k = _unit_rows(tf.constant(bank)), min(k, len(bank))
+    predictions = []
+    for start in range(0, len(queries), chunk):
+        similarity, index = _nearest(tf.constant(queries[start : start + chunk]), bank, k)
+        predictions.append(_vote(similarity.numpy(), labels[index.numpy()], temperature, num_classes))
+    return np.concatenate(predictions)
+
+
+def knn_accuracy(
+    train_features, train_labels, test_features, test_labels, k=200, temperature=0.1, **options
+) -> float:
+    """Share of test features classified right, in [0, 1]; arguments and errors as in `knn_predict`.
+
+    A test label that the training labels lack counts as an error.
+    """
+    predictions = knn_predict(train_features, train_labels, test_features, k, temperature, **options)
+    return float(np.mean(predictions == as_labels("test_labels", test_labels, len(predictions))))
+
+
+@tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32)])
+def _unit_rows(features):
+    # Scaled by the largest entry first, so that squares neither overflow nor vanish.
+    features = tf.math.divide_no_nan(features, tf.reduce_max(tf.abs(features), axis=1, keepdims=True))
+    return tf.math.divide_no_nan(features, tf.norm(features, axis=1, keepdims=True))
+
+
+# Open shapes: one trace serves the many sizes that monitors and label fractions bring.
+@tf.function(input_signature=[*[tf.TensorSpec([None, None], tf.float32)] * 2, tf.TensorSpec([], tf.int32)])
+def _nearest(queries, bank, k):
+    """Similarity and index (n, k) of the nearest rows of the bank, nearest first."""
+    similarity = tf.matmul(_unit_rows(queries), bank, transpose_b=True)  # (n, m)
+    return tf.math.top_k(similarity, k)
+
+
+def _vote(similarity, neighbour_labels, temperature, num_classes):
+    """Classes (n,) from similarities and labels (n, k).
+
+    On the host: adding in neighbour order and in float64 keeps exact ties exact, which parallel sums would
+        not.
+    """
+    n = len(similarity)
+    # Relative to the nearest neighbour, so that no temperature overflows; a common factor changes no vote.
+    weights = np.exp((similarity - similarity[:, :1]).astype(np.float64) / temperature)
+    cells = np.arange(n)[:, None] * num_classes + neighbour_labels
+    votes = np.bincount(cells.ravel(), weights.ravel(), minlength=n * num_classes)
+    return votes.reshape(n, num_classes).argmax(axis=1)

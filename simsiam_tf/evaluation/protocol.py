@@ -1,0 +1,98 @@
+"""The final protocol: accuracy with all, a tenth and a hundredth of the labels (Aczel 2021, sec. 2.2 and
+3.3).
+
+Rows are dicts {fraction, subset, labels_used, <name>_accuracy...}, accuracies in [0, 1]. For the same labels
+and seed every method sees the same subsets, so that methods are compared in pairs.
+"""
+
+import numpy as np
+
+from simsiam_tf.data.subsets import stratified_subset
+from simsiam_tf.errors import InputError
+from simsiam_tf.evaluation.knn import knn_accuracy
+from simsiam_tf.evaluation.linear import linear_probe
+
+FRACTIONS = (1.0, 0.1, 0.01)
+
+
+def label_subsets(labels, fractions=FRACTIONS, subsets=3, seed=0):
+    """Yields (fraction, subset, indices): `subsets` stratified draws of each fraction, of 1.0 the whole set
+    once.
+
+    Raises InputError for a fraction outside (0, 1].
+    """
+    for fraction in fractions:
+        if not 0 < fraction <= 1:
+            raise InputError(f"fractions has {fraction}: each must be above 0 and at most 1.")
+        if fraction == 1:
+            yield fraction, 0, np.arange(len(labels))
+            continue
+        for subset in range(subsets):
+            # Hashed, so that subset 1 of seed 0 is not subset 0 of seed 1.
+            draw = int(np.random.SeedSequence([seed, subset]).generate_state(1)[0] >> 1)
+            yield fraction, subset, stratified_subset(labels, fraction, draw)
+
+
+def evaluate_features(
+    train_features,
+    train_labels,
+    test_features,
+    test_labels,
+    *,
+    fractions=FRACTIONS,
+    subsets=3,
+    seed=0,
+    k=200,
+    temperature=0.1,
+    **linear_options,
+):
+    """kNN and linear accuracy on the test features with each share of the labels of the train features (n,
+    d).
+
+    k and temperature as in `knn_predict`, linear_options as in `linear_probe`, whose training set is repeated
+    so that every share gets as many iterations. Returns a row for every subset.
+    """
+    train_features, train_labels = np.asarray(train_features), np.asarray(train_labels)
+    rows = []
+    for fraction, subset, index in label_subsets(train_labels, fractions, subsets, seed):
+        known = train_features[index], train_labels[index], test_features, test_labels
+        knn = knn_accuracy(*known, k=k, temperature=temperature)
+        linear = linear_probe(*known, repeat=round(1 / fraction), seed=seed, **linear_options).accuracy
+        rows.append(_row(fraction, subset, index, knn_accuracy=knn, linear_accuracy=linear))
+    return rows
+
+
+def evaluate_supervised(
+    benchmark, train_images, train_labels, test_images, test_labels, *, fractions=FRACTIONS, subsets=3, seed=0
+):
+    """Accuracy on the test images of a `SupervisedBenchmark` trained on each share of the labels, a row per
+    subset."""
+    rows = []
+    for fraction, subset, index in label_subsets(train_labels, fractions, subsets, seed):
+        benchmark.fit(train_images[index], np.asarray(train_labels)[index])
+        accuracy = benchmark.accuracy(test_images, test_labels)
+        rows.append(_row(fraction, subset, index, supervised_accuracy=accuracy))
+    return rows
+
+
+def summarise(rows):
+    """Mean and sample standard deviation over the subsets of each fraction, fractions in order of appearance.
+
+    Returns dicts {fraction, subsets, <name>_accuracy, <name>_accuracy_std}; there is no std of a single
+    subset.
+    """
+    summaries = []
+    for fraction in dict.fromkeys(row["fraction"] for row in rows):
+        group = [row for row in rows if row["fraction"] == fraction]
+        summary = {"fraction": fraction, "subsets": len(group)}
+        for name in (key for key in group[0] if key.endswith("_accuracy")):
+            values = [row[name] for row in group]
+            summary[name] = float(np.mean(values))
+            if len(values) > 1:
+                summary[f"{name}_std"] = float(np.std(values, ddof=1))
+        summaries.append(summary)
+    return summaries
+
+
+def _row(fraction, subset, index, **accuracies):
+    return {"fraction": fraction, "subset": subset, "labels_used": len(index), **accuracies}

@@ -1,0 +1,88 @@
+"""A trained backbone as a file for elsewhere: .keras, SavedModel or ONNX, checked against Keras on a batch."""
+
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from simsiam_tf.errors import InputError
+
+log = logging.getLogger("simsiam_tf.export")
+# Largest difference from Keras, relative to the largest feature, that still counts as the same model.
+TOLERANCE = 1e-4
+
+
+def export(backbone, path: Path, format: str, image_size: int) -> float:
+    """Write the backbone and read it back.
+
+    All formats take float32 or uint8 pixels (n, h, w, 3) in [0, 255] - ONNX and SavedModel float32 - and give
+    features (n, d): normalisation is inside.
+
+    Args:
+        backbone: Keras model.
+        path: File or folder to make, from `output_path`.
+        format: A key of FORMATS.
+        image_size: Side of the images that it is checked with.
+
+    Returns:
+        The largest difference between the exported model's features and Keras's, relative to the largest feature.
+
+    Raises:
+        InputError: the exported model differs; nothing is left at `path`.
+    """
+    images = np.random.default_rng(0).integers(0, 256, (4, image_size, image_size, 3)).astype("float32")
+    expected = np.asarray(backbone(images, training=False))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        partial = Path(folder) / path.name
+        run = FORMATS[format](backbone, partial)
+        difference = float(np.max(np.abs(run(images) - expected)) / np.max(np.abs(expected)))
+        if not difference <= TOLERANCE:
+            raise InputError(f"format: {format} gives features that differ by {difference:.2g} from Keras; not written")
+        shutil.move(partial, path)
+    return difference
+
+
+def output_path(format: str, given: str | None, folder: Path) -> Path:
+    """Where an export goes: `given`, or backbone with the format's ending in `folder`.
+
+    Raises:
+        InputError: unknown format, or an ending that is not the format's.
+    """
+    if format not in FORMATS:
+        raise InputError(f"format: {format!r} is unknown; give one of {', '.join(FORMATS)}")
+    path = Path(given) if given else folder / f"backbone{ENDINGS[format]}"
+    if ENDINGS[format] and path.suffix != ENDINGS[format]:
+        raise InputError(f"output: {path} does not end in {ENDINGS[format]}, which format {format} needs; rename it")
+    if path.exists():
+        raise InputError(f"output: {path} exists; give another one or delete it")
+    return path
+
+
+def _keras(backbone, path):
+    backbone.save(path)
+    loaded = keras.models.load_model(path)
+    return lambda images: np.asarray(loaded(images, training=False))
+
+
+def _saved_model(backbone, path):
+    backbone.export(path, format="tf_saved_model", verbose=False)
+    loaded = tf.saved_model.load(str(path))
+    return lambda images: np.asarray(loaded.serve(images))
+
+
+def _onnx(backbone, path):
+    import onnxruntime  # only this format needs it
+
+    backbone.export(path, format="onnx", verbose=False)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda images: session.run(None, {name: images})[0]
+
+
+ENDINGS = {"keras": ".keras", "saved_model": "", "onnx": ".onnx"}
+FORMATS = {"keras": _keras, "saved_model": _saved_model, "onnx": _onnx}

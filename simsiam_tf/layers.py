@@ -1,0 +1,153 @@
+"""Building blocks with PyTorch's behaviour: BatchNorm, symmetric convolution, initialisation by seed.
+
+The papers' numbers come from torch.nn and torchvision's ResNet; each piece here names what it copies.
+"""
+
+import math
+import zlib
+
+import keras
+import tensorflow as tf
+
+FUSED_DTYPES = (tf.float32, tf.bfloat16, tf.float16)
+
+
+@keras.saving.register_keras_serializable(package="simsiam_tf")
+class BatchNorm(keras.layers.BatchNormalization):
+    """Batch normalisation over the last axis, as torch.nn.BatchNorm1d/2d and SyncBatchNorm.
+
+    Differs from Keras's in its defaults (torch's momentum 0.1 is Keras's 0.9), in the moving variance, which
+    takes the unbiased batch variance (n / (n - 1)), and in speed: it is one fused kernel, except for float64
+    and for statistics over several replicas. Statistics are float32 under mixed policies, float64 under
+    float64. As in Keras, trainable = False means inference mode.
+
+    Args:
+        momentum: moving = momentum * moving + (1 - momentum) * batch.
+        epsilon: added to the variance.
+        synchronized: take the statistics over all replicas of a tf.distribute strategy.
+        **kwargs: those of keras.layers.BatchNormalization, less axis and renorm.
+
+    Input shape: (n, d) or (n, h, w, c); any rank >= 2 works, without the fused kernel.
+    """
+
+    def __init__(self, momentum=0.9, epsilon=1e-5, synchronized=False, **kwargs):
+        super().__init__(momentum=momentum, epsilon=epsilon, synchronized=synchronized, **kwargs)
+        if self.axis != -1 or self.renorm:
+            raise ValueError(f"BatchNorm needs axis=-1 and renorm=False, got {self.axis} and {self.renorm}")
+        self.supports_masking = False
+
+    def call(self, inputs, training=None):
+        inputs = tf.convert_to_tensor(inputs)
+        training = bool(training) and self.trainable
+        fused = inputs.dtype in FUSED_DTYPES and inputs.shape.rank in (2, 4) and self._replicas() is None
+        outputs, mean, variance = (self._fused if fused else self._explicit)(inputs, training)
+        if training:
+            self._move(self.moving_mean, mean)
+            self._move(self.moving_variance, variance)
+        return tf.cast(outputs, self.compute_dtype)
+
+    def _move(self, moving, batch):
+        moving.assign(moving * self.momentum + tf.cast(batch, moving.dtype) * (1 - self.momentum))
+
+    def _parameters(self, dtype):
+        """Scale, offset, moving mean and variance; ones and zeros for a scale and an offset that are off."""
+        scale = self.gamma if self.scale else tf.ones(self.moving_mean.shape)
+        offset = self.beta if self.center else tf.zeros(self.moving_mean.shape)
+        parameters = (scale, offset, self.moving_mean, self.moving_variance)
+        return [tf.cast(tf.convert_to_tensor(parameter), dtype) for parameter in parameters]
+
+    def _fused(self, inputs, training):
+        scale, offset, mean, variance = self._parameters(tf.float32)
+        flat = inputs.shape.rank == 2
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs[:, None, None, :] if flat else inputs,
+            scale=scale,
+            offset=offset,
+            mean=tf.zeros([0]) if training else mean,
+            variance=tf.zeros([0]) if training else variance,
+            epsilon=self.epsilon,
+            is_training=training,
+        )
+        # The kernel's variance output is already the unbiased one.
+        return outputs[:, 0, 0, :] if flat else outputs, mean, variance
+
+    def _explicit(self, inputs, training):
+        dtype = tf.float64 if inputs.dtype == tf.float64 else tf.float32
+        inputs = tf.cast(inputs, dtype)
+        scale, offset, mean, variance = self._parameters(dtype)
+        unbiased = variance
+        if training:
+            axes = list(range(inputs.shape.rank - 1))
+            count = tf.cast(tf.size(inputs) / tf.shape(inputs)[-1], dtype)
+            total, count = self._sum_over_replicas([tf.reduce_sum(inputs, axes), count])
+            mean = total / count
+            # Two passes: the mean of squares minus the square of the mean cancels in float32.
+            [squares] = self._sum_over_replicas([tf.reduce_sum(tf.square(inputs - mean), axes)])
+            variance = squares / count
+            unbiased = squares / tf.maximum(count - 1, 1)
+        return (inputs - mean) * (tf.math.rsqrt(variance + self.epsilon) * scale) + offset, mean, unbiased
+
+    def _replicas(self):
+        """The replica context when there are other replicas to share statistics with, else None."""
+        context = tf.distribute.get_replica_context()
+        return context if self.synchronized and context and context.num_replicas_in_sync > 1 else None
+
+    def _sum_over_replicas(self, tensors):
+        context = self._replicas()
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, tensors) if context else tensors
+
+
+def layer_seed(seed, name):
+    """A seed for the layer `name` of a network seeded by `seed`: the same whatever was built before."""
+    return zlib.crc32(f"{seed}/{name}".encode())
+
+
+def torch_default(seed):
+    """torch's default for Linear and Conv2d, kaiming_uniform(a=sqrt(5)): U(-b, b), b = 1 / sqrt(fan_in)."""
+    return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform", seed=seed)
+
+
+def kaiming_normal(seed):
+    """torchvision's ResNet convolutions: normal, not truncated, variance 2 / fan_out."""
+    return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal", seed=seed)
+
+
+def dense(units, fan_in, use_bias, name, seed, **kwargs):
+    """A Dense layer initialised like torch.nn.Linear: weights and bias U(-b, b), b = 1 / sqrt(fan_in)."""
+    bound = 1 / math.sqrt(fan_in)
+    bias_seed = layer_seed(seed, f"{name}/bias")
+    return keras.layers.Dense(
+        units,
+        use_bias=use_bias,
+        kernel_initializer=torch_default(layer_seed(seed, f"{name}/kernel")),
+        bias_initializer=keras.initializers.RandomUniform(-bound, bound, seed=bias_seed),
+        name=name,
+        **kwargs,
+    )
+
+
+def conv(inputs, filters, kernel_size, stride, name, seed, initializer=kaiming_normal):
+    """Apply a convolution without bias, padded by (kernel_size - 1) // 2 on both sides as torchvision does.
+
+    Keras's "same" at stride 2 pads more on the right and bottom, which shifts every later pixel.
+
+    Args:
+        inputs: symbolic (n, h, w, c).
+        kernel_size: odd.
+        initializer: function of a seed; `kaiming_normal` or `torch_default`.
+
+    Returns:
+        (n, ceil(h / stride), ceil(w / stride), filters).
+    """
+    padding = "same" if stride == 1 else "valid"
+    if stride > 1 and kernel_size > 1:
+        inputs = keras.layers.ZeroPadding2D((kernel_size - 1) // 2, name=f"{name}_pad")(inputs)
+    return keras.layers.Conv2D(
+        filters,
+        kernel_size,
+        stride,
+        padding,
+        use_bias=False,
+        kernel_initializer=initializer(layer_seed(seed, name)),
+        name=name,
+    )(inputs)

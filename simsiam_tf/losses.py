@@ -1,0 +1,36 @@
+"""Objectives as pure functions of (n, d) arrays; whoever calls them decides which side gets no gradient."""
+
+import tensorflow as tf
+
+
+def negative_cosine(prediction, target):
+    """D(p, z) = -(p / |p|) . (z / |z|), averaged over the batch (Chen & He 2021, eq. 1).
+
+    Args:
+        prediction: (n, d), the predictor's output.
+        target: (n, d), the other view's projection; the caller stops its gradient.
+
+    Returns:
+        Scalar in [-1, 1], float32, or float64 if an input is. Zero vectors count 0 and have finite gradients
+        (norms are at least 1e-12, as in torch.nn.functional.normalize).
+    """
+    prediction, target = _at_least_float32(prediction, target)
+    # l2_normalize bounds the squared norm.
+    prediction = tf.math.l2_normalize(prediction, axis=-1, epsilon=1e-24)
+    target = tf.math.l2_normalize(target, axis=-1, epsilon=1e-24)
+    return -tf.reduce_mean(tf.reduce_sum(prediction * target, axis=-1))
+
+
+def cross_entropy_similarity(prediction, target):
+    """D(p, z) = -softmax(z) . log softmax(p), averaged over the batch (Chen & He 2021, sec. 4.5).
+
+    Args and dtype as for `negative_cosine`; the value lies between the entropy of softmax(z) and infinity.
+    """
+    prediction, target = _at_least_float32(prediction, target)
+    return -tf.reduce_mean(tf.reduce_sum(tf.nn.softmax(target) * tf.nn.log_softmax(prediction), axis=-1))
+
+
+def _at_least_float32(*tensors):
+    tensors = [tf.convert_to_tensor(tensor) for tensor in tensors]
+    dtype = tf.float64 if any(tensor.dtype == tf.float64 for tensor in tensors) else tf.float32
+    return [tf.cast(tensor, dtype) for tensor in tensors]

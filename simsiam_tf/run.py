@@ -1,0 +1,136 @@
+"""The folder of a run: where everything lies, and whether a run may start or go on there."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from simsiam_tf import configfile
+from simsiam_tf.checkpoint import CheckpointFolder, unwritable
+from simsiam_tf.config import Config
+from simsiam_tf.errors import InputError
+
+PACKAGES = ["simsiam-tf", "tensorflow", "keras", "keras-cv", "tensorflow-datasets", "numpy", "scipy", "scikit-learn"]
+
+
+class RunFolder:
+    """Paths of one run. `open` makes or re-enters the folder for training, `existing` reads one."""
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.environment = self.path / "environment.json"
+        self.metrics = self.path / "metrics.csv"
+        self.result = self.path / "result.json"
+        self.tensorboard = self.path / "tensorboard"
+        self.checkpoints = self.path / "checkpoints"
+        self.backbone = self.path / "backbone.keras"
+
+    @classmethod
+    def open(cls, config: Config) -> RunFolder:
+        """The folder of `config`, new or holding the same run.
+
+        Raises:
+            InputError: another run is there, or the folder cannot be written to.
+        """
+        folder = cls(config.folder)
+        if folder.config.is_file():
+            folder._same_run(config)
+        elif folder.path.is_dir() and any(folder.path.iterdir()):
+            raise InputError(f"name: {folder.path} exists and is no run folder; give another --name or --output")
+        try:
+            folder.path.mkdir(parents=True, exist_ok=True)
+            configfile.write(config, folder.config)
+        except OSError as error:
+            raise unwritable(folder.config, error) from error
+        return folder
+
+    @classmethod
+    def existing(cls, path: Path) -> RunFolder:
+        """A run folder that must be there.
+
+        Raises:
+            InputError: it is not.
+        """
+        return cls(configfile.stored(path).parent)
+
+    def _same_run(self, config: Config) -> None:
+        """What may differ from the run that is here: how long it goes on this time, and where the folder lies."""
+        free = {"name", "output", "training.stop_after_steps"}
+        here = configfile.read(self.config)
+        for key in configfile.differences(here, config):
+            if key not in free:
+                before, now = configfile.flat(here)[key], configfile.flat(config)[key]
+                raise InputError(
+                    f"name: {self.path} holds a run with another setting, {key}: {before} (now {now}); "
+                    "give another --name, or delete the folder"
+                )
+
+    def load_backbone(self):
+        """The trained encoder.
+
+        Raises:
+            InputError: training is not complete, or the file does not load.
+        """
+        import keras
+
+        if not self.backbone.is_file():
+            raise InputError(f"RUN: {self.path} has no backbone.keras yet; finish its training with the same command")
+        try:
+            return keras.models.load_model(self.backbone)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(f"RUN: {self.backbone} cannot be loaded ({reason}); export or train it again") from error
+
+    def checkpoint_folder(self, keep: int) -> CheckpointFolder:
+        return CheckpointFolder(self.checkpoints, keep)
+
+    def write_environment(self, config: Config, precision: str, devices: list[str]) -> None:
+        """Versions, devices, git revision and seed of the process that runs this."""
+        self.write_json(
+            self.environment,
+            {
+                "python": platform.python_version(),
+                "packages": {name: found for name in PACKAGES if (found := _version(name))},
+                "platform": platform.platform(),
+                "cpu_count": os.cpu_count(),
+                "devices": devices,
+                "precision": precision,
+                "seed": config.seed,
+            }
+            | _git_revision(),
+        )
+
+    def write_json(self, path: Path, content: dict) -> None:
+        """Write atomically."""
+        partial = path.with_suffix(".tmp")
+        try:
+            partial.write_text(json.dumps(content, indent=2) + "\n")
+            os.replace(partial, path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise unwritable(path, error) from error
+
+    def read_result(self) -> dict | None:
+        """The final figures, or None while there are none."""
+        return json.loads(self.result.read_text()) if self.result.is_file() else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_revision() -> dict:
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"git_revision": done.stdout.strip()}

@@ -1,0 +1,184 @@
+"""The monitors in an ordinary model.fit, against the evaluators they call."""
+
+import logging
+
+import keras
+import numpy as np
+import pytest
+
+from simsiam_tf import CollapseMonitor, KNNMonitor, LinearProbe
+from simsiam_tf.callbacks import MonitorImages, Rates, ViewImages, view_grid
+from simsiam_tf.diagnostics import collapse_report
+from simsiam_tf.errors import InputError
+from simsiam_tf.evaluation.knn import knn_accuracy
+
+CLASSES = np.arange(64) % 4
+
+
+@pytest.fixture
+def colours():
+    """64 images of 12 px of four colours with noise; class = colour."""
+    palette = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200], [200, 200, 40]])
+    noise = np.random.default_rng(2).integers(-30, 31, (64, 12, 12, 3))
+    return np.clip(palette[CLASSES][:, None, None] + noise, 0, 255).astype(np.uint8)
+
+
+def run(model, images, callbacks, labels=None, epochs=2):
+    return model.fit(images, labels, 16, epochs, 0, callbacks, shuffle=False).history
+
+
+def test_knn_monitor_reports_what_knn_on_predictions_gives(small_model, colours):
+    model = small_model()
+    bank, queries = (colours[:40], CLASSES[:40]), (colours[40:], CLASSES[40:])
+    history = run(model, colours, [KNNMonitor(bank, queries, every=1, k=7)])
+    features = model.predict(colours, verbose=0)
+    expected = knn_accuracy(features[:40], CLASSES[:40], features[40:], CLASSES[40:], k=7)
+    assert history["knn_accuracy"][-1] == pytest.approx(expected)
+    assert len(history["knn_accuracy"]) == 2
+
+
+def test_knn_monitor_measures_at_its_interval_and_at_the_end(small_model, colours):
+    measured = []
+    look = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: measured.append("knn_accuracy" in logs))
+    pair = (colours, CLASSES)
+    run(small_model(), colours, [KNNMonitor(pair, pair, every=2), look], epochs=5)
+    assert measured == [False, True, False, True, True]
+
+
+def test_shared_monitor_images_are_encoded_once_a_step(small_model, colours):
+    class Counted(MonitorImages):
+        passes = 0
+
+        def batches(self):
+            Counted.passes += 1
+            return super().batches()
+
+    pair = Counted(colours, CLASSES)
+    callbacks = [KNNMonitor(pair, pair, every=1), LinearProbe(4, pair, every=1)]
+    run(small_model(), colours, callbacks, CLASSES)
+    assert Counted.passes == 2  # epochs
+
+
+def test_linear_probe_learns_and_leaves_the_encoder_alone(small_model, colours):
+    plain, probed = small_model(), small_model()
+    run(plain, colours, [], CLASSES, epochs=8)
+    probe = LinearProbe(4, (colours, CLASSES), every=1, learning_rate=0.02)
+    history = run(probed, colours, [probe], CLASSES, epochs=8)
+    assert history["val_probe_accuracy"][-1] > 0.9
+    assert history["probe_accuracy"][-1] > history["probe_accuracy"][0]
+    for a, b in zip(plain.trainable_variables, probed.trainable_variables, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    assert len(plain.variables) == len(probed.variables)
+
+
+def test_linear_probe_without_labels_in_fit_has_no_training_accuracy(small_model, colours):
+    assert "probe_accuracy" not in run(small_model(), colours, [LinearProbe(4)])
+
+
+def test_collapse_monitor_reports_the_projections(small_model, colours):
+    model = small_model()
+    history = run(model, colours, [CollapseMonitor(colours)])
+    expected = collapse_report(np.asarray(model.project(colours)))
+    assert history["feature_std"][-1] == pytest.approx(expected.feature_std, rel=1e-4)
+    assert history["correlation_strength"][-1] == pytest.approx(expected.correlation_strength, rel=1e-4)
+    assert history["effective_rank"][-1] == pytest.approx(expected.effective_rank, rel=1e-3)
+
+
+def collapsed(small_model):
+    """A model all of whose projections are one vector."""
+    model = small_model(projector_output_norm=False)
+    kernel, bias = model.projector.stages[-1].variables
+    kernel.assign(kernel * 0)
+    bias.assign(bias * 0 + 1)
+    for optimizer in model.optimizer.optimizers:
+        optimizer._learning_rate = keras.optimizers.schedules.ExponentialDecay(0.0, 1, 1.0)
+    return model
+
+
+def test_collapse_monitor_ends_a_collapsed_run(small_model, colours, caplog):
+    monitor = CollapseMonitor(colours, patience=2)
+    with caplog.at_level(logging.INFO, "simsiam_tf.collapse"):
+        history = run(collapsed(small_model), colours, [monitor], epochs=6)
+    assert len(history["loss"]) == 2
+    assert (monitor.verdict, monitor.stopped) == ("collapsed", "collapsed")
+    assert "training ended" in caplog.text
+
+
+def test_collapse_monitor_goes_on_when_told_to(small_model, colours):
+    monitor = CollapseMonitor(colours, patience=1, stop=False)
+    history = run(collapsed(small_model), colours, [monitor], epochs=3)
+    assert len(history["loss"]) == 3
+    assert monitor.verdict == "collapsed"
+    assert monitor.stopped is None
+
+
+def test_collapse_monitor_ends_a_diverged_run(small_model, colours):
+    model = small_model()
+    bias = model.predictor.stages[-1].bias
+    bias.assign(bias * np.nan)
+    monitor = CollapseMonitor(colours)
+    assert len(run(model, colours, [monitor], epochs=4)["loss"]) == 1
+    assert monitor.stopped == "diverged"
+
+
+def test_rates_of_both_optimizers(small_model, colours):
+    history = run(small_model(), colours, [Rates(16)])
+    base = 0.5 * 16 / 256
+    assert history["learning_rate"] == pytest.approx([base, base / 2])  # cosine over two epochs
+    assert history["predictor_learning_rate"] == pytest.approx([base, base])
+    assert all(rate > 0 for rate in history["images_per_second"])
+    assert history["images_per_second"][0] == pytest.approx(64 / history["epoch_seconds"][0])
+
+
+def test_view_grid_shows_images_above_their_views(small_model, colours):
+    model = small_model()
+    grid = view_grid(model, colours[:3], step=5)
+    assert grid.shape == (3 * 14, 3 * 14, 3)
+    np.testing.assert_array_equal(grid[1:13, 1:13], colours[0])
+    view = model.draw_views(colours[:3], 5)[1][2]
+    np.testing.assert_allclose(grid[29:41, 29:41], view, atol=0.51)
+
+
+def test_tensorboard_gets_scalars_and_views(small_model, colours, tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    callbacks = [
+        Rates(16),
+        KNNMonitor((colours, CLASSES), (colours, CLASSES), every=1),
+        CollapseMonitor(colours),
+        ViewImages(colours[:4], tmp_path / "images"),
+        keras.callbacks.TensorBoard(str(tmp_path), write_graph=False),
+    ]
+    run(small_model(), colours, callbacks)
+    tags = {}
+    for folder in {path.parent for path in tmp_path.rglob("events.out.tfevents.*")}:
+        accumulator = EventAccumulator(str(folder))
+        accumulator.Reload()
+        for kind, names in accumulator.Tags().items():
+            tags.setdefault(kind, set()).update(names if isinstance(names, list) else [])
+    scalars = {"knn_accuracy", "feature_std", "predictor_learning_rate", "learning_rate", "images_per_second", "loss"}
+    assert {f"epoch_{name}" for name in scalars} <= tags["tensors"] | tags["scalars"]
+    assert "views" in " ".join(tags["tensors"] | tags["images"])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda x: KNNMonitor((x, None), (x, CLASSES)), "bank.*no labels"),
+        (lambda x: KNNMonitor(x, (x, CLASSES)), "bank.*pair"),
+        (lambda x: KNNMonitor((x, CLASSES[:5]), (x, CLASSES)), "5 for 64"),
+        (lambda x: LinearProbe(1), "num_classes: 1"),
+        (lambda x: CollapseMonitor(x, patience=0), "patience: 0"),
+    ],
+)
+def test_bad_arguments_are_named(colours, make, message):
+    with pytest.raises(InputError, match=message):
+        make(colours)
+
+
+@pytest.mark.parametrize("callback", [LinearProbe(3), CollapseMonitor(np.zeros((4, 8, 8, 3), np.uint8))])
+def test_a_foreign_model_is_refused(callback):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    with pytest.raises(InputError, match="SimSiam"):
+        callback.set_model(model)

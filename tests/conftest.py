@@ -1,0 +1,75 @@
+"""Shared set-up: quiet TensorFlow, a small network, and the place of the real data sets when they are there."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+import keras
+import numpy as np
+import pytest
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def clean_keras():
+    """Each test starts with fresh layer names and the float32 policy."""
+    keras.backend.clear_session()
+    keras.config.set_dtype_policy("float32")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def shared_data():
+    """The folder with the prepared CIFAR-10 and the photographs; the test is skipped where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"real data sets are not at {SHARED_DATA}")
+    return SHARED_DATA
+
+
+@pytest.fixture
+def small_backbone():
+    """Makes a backbone of two convolutions, 8 features, that trains in milliseconds."""
+    from simsiam_tf.layers import BatchNorm
+
+    def build(seed=0, features=8):
+        def kernel(index):
+            return keras.initializers.HeNormal(seed=seed * 10 + index)
+
+        images = keras.Input((None, None, 3))
+        x = keras.layers.Rescaling(1 / 127.5, -1.0, name="normalization")(images)
+        x = keras.layers.Conv2D(4, 3, 2, use_bias=False, kernel_initializer=kernel(1), name="conv1")(x)
+        x = keras.layers.ReLU(name="relu")(BatchNorm(name="bn1")(x))
+        x = keras.layers.Conv2D(features, 3, use_bias=False, kernel_initializer=kernel(2), name="conv2")(x)
+        x = keras.layers.ReLU(name="relu2")(BatchNorm(name="bn2")(x))
+        x = keras.layers.GlobalAveragePooling2D(dtype="float32", name="avgpool")(x)
+        return keras.Model(images, x, name="small")
+
+    return build
+
+
+@pytest.fixture
+def small_model(small_backbone):
+    """Makes a SimSiam on the small backbone at 12 px, compiled for two epochs of four steps of 16 images."""
+    from simsiam_tf import SimSiam, make_optimizer, recipe
+
+    def build(compiled=True, seed=0, **arguments):
+        options = {"projection_dim": 16, "predictor_hidden": 4, "seed": seed} | arguments
+        # Crops and flips only: they compile in a second, colour in several.
+        augmenter = recipe("none", image_size=12, min_area=0.3, flip=0.5)
+        model = SimSiam(small_backbone(seed), augmenter, **options)
+        if compiled:
+            optimizer = make_optimizer(0.5, batch_size=16, steps_per_epoch=4, epochs=2, weight_decay=5e-4)
+            model.compile(optimizer=optimizer)
+        return model
+
+    return build
+
+
+@pytest.fixture
+def images():
+    """64 random uint8 images of 12 px."""
+    return np.random.default_rng(0).integers(0, 256, (64, 12, 12, 3), dtype=np.uint8)

@@ -1,0 +1,270 @@
+"""Image folders: splits, classes, bad files in memory and streamed, and every wrong folder."""
+
+import logging
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from simsiam_tf import data
+from simsiam_tf.data import files
+from simsiam_tf.errors import InputError
+
+
+def load(path, image_size=8, **arguments):
+    return data.load("folder", path=str(path), image_size=image_size, **arguments)
+
+
+def reds(image_set):
+    return np.concatenate(list(image_set.batches(4)))[:, 0, 0, 0].tolist()
+
+
+def test_class_folders(photo_folder):
+    # Created in unsorted order; extensions in any case; other files and empty folders do not count.
+    root = photo_folder("dog/2.png", "cat/1.PNG", "cat/0.bmp", "dog/3.Tiff")
+    (root / "notes.txt").write_text("words")
+    (root / "cat" / ".hidden.png").write_bytes(b"")
+    (root / ".cache").mkdir()
+    (root / ".cache" / "9.png").write_bytes((root / "cat" / "1.PNG").read_bytes())
+    (root / "empty").mkdir()
+    train, test = load(root)
+    assert test is None
+    assert train.in_memory
+    assert train.ids.tolist() == ["cat/0.bmp", "cat/1.PNG", "dog/2.png", "dog/3.Tiff"]
+    assert train.labels.tolist() == [0, 0, 1, 1]
+    assert train.labels.dtype == np.int64
+    assert train.class_names == ("cat", "dog")
+    assert reds(train) == [20, 10, 0, 30]
+    assert train.image_shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ("0.png", "1.png"),
+        ("all/0.png", "all/1.png"),
+        ("a/b/0.png", "a/c/1.png"),
+        ("0.png", "a/1.png"),
+        ("a/0.png", "b/c/1.png"),
+    ],
+)
+def test_unlabelled_shapes(photo_folder, paths):
+    train, _ = load(photo_folder(*paths))
+    assert train.labels is None
+    assert train.class_names is None
+    assert train.ids.tolist() == list(paths)
+
+
+@pytest.mark.parametrize("name", ["test", "val"])
+def test_split_folders(photo_folder, name):
+    # The test part lacks the first class: its labels must still follow the training classes.
+    train, test = load(photo_folder("train/a/0.png", "train/b/1.png", f"{name}/b/2.png"))
+    assert train.ids.tolist() == ["train/a/0.png", "train/b/1.png"]
+    assert train.labels.tolist() == [0, 1]
+    assert test.ids.tolist() == [f"{name}/b/2.png"]
+    assert test.labels.tolist() == [1]
+    assert test.class_names == ("a", "b")
+    assert reds(test) == [20]
+
+
+def test_split_folders_give_way_to_holdout(photo_folder):
+    root = photo_folder(*(f"train/{label}/{i}.png" for label in "ab" for i in range(5)), "test/a/9.png")
+    train, test = load(root, validation_fraction=0.2)
+    assert len(train) == 8
+    assert np.bincount(test.labels).tolist() == [1, 1]
+    assert set(train.ids).isdisjoint(test.ids)
+    assert all(image_id.startswith("train/") for image_id in test.ids)
+
+
+def test_unknown_class_in_test_part(photo_folder):
+    root = photo_folder("train/a/0.png", "train/b/1.png", "test/c/2.png")
+    with pytest.raises(InputError, match=r"data\.path: class c .* training classes a, b"):
+        load(root)
+
+
+def test_links_are_followed_but_not_for_ever(photo_folder):
+    root = photo_folder("a/0.png", "b/1.png")
+    os.symlink(root, root / "b" / "loop")
+    os.symlink(root / "a", root / "c")
+    train, _ = load(root)
+    assert {"a/0.png", "b/1.png"} >= set(train.ids) - {"c/0.png"}
+
+
+def test_store_size(photo_folder):
+    root = photo_folder("0.png", size=(300, 280))
+    assert load(root, image_size=64).train.image_shape == (64, 64, 3)
+    assert load(root, image_size=224).train.image_shape == (256, 256, 3)
+    assert load(root, image_size=224, store_size=100).train.image_shape == (100, 100, 3)
+
+
+def test_limits(photo_folder):
+    root = photo_folder(*(f"train/{i}.png" for i in range(20)), *(f"test/{i}.png" for i in range(5)))
+    train, test = load(root, limit=3, test_limit=2, seed=1)
+    assert (len(train), len(test)) == (3, 2)
+    assert train.ids.tolist() == load(root, limit=3, seed=1).train.ids.tolist()
+    assert train.ids.tolist() != load(root, limit=3, seed=2).train.ids.tolist()
+    assert len(load(root, limit=100).train) == 20
+    # The held-out images do not depend on how many are trained on.
+    few, all_of_them = (load(root, validation_fraction=0.25, limit=limit).test for limit in (2, None))
+    assert few.ids.tolist() == all_of_them.ids.tolist()
+
+
+@pytest.mark.parametrize("memory_limit_gb", [4.0, 0.0])
+def test_bad_files_are_skipped_counted_and_named(photo_folder, truncate, caplog, memory_limit_gb):
+    root = photo_folder("a/0.png", "a/1.png", "b/2.png")
+    (root / "a" / "0b.jpg").write_text("these are words")
+    if memory_limit_gb:
+        truncate(root / "b" / "cut.jpg")
+    with caplog.at_level(logging.WARNING, "simsiam_tf.data"):
+        train, _ = load(root, memory_limit_gb=memory_limit_gb)
+    assert train.ids.tolist() == ["a/0.png", "a/1.png", "b/2.png"]
+    assert train.labels.tolist() == [0, 0, 1]
+    assert reds(train) == [0, 10, 20]
+    (record,) = caplog.records
+    message = record.getMessage()
+    assert record.name == "simsiam_tf.data"
+    assert "\n" not in message
+    assert "a/0b.jpg (not an image)" in message
+    assert ("2 of 5" in message and "b/cut.jpg" in message) if memory_limit_gb else "1 of 4" in message
+
+
+def test_many_bad_files_make_one_line(photo_folder, caplog):
+    root = photo_folder("0.png")
+    for index in range(8):
+        (root / f"bad{index}.jpg").write_text("words")
+    load(root)
+    assert "8 of 9" in caplog.text
+    assert "bad4.jpg" in caplog.text
+    assert "bad5.jpg" not in caplog.text
+    assert "and 3 more" in caplog.text
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_bad_file_met_while_streaming_is_replaced(photo_folder, truncate, caplog, batch_size):
+    root = photo_folder("a/0.png", "a/1.png", "b/4.png")
+    truncate(root / "a" / "2.jpg")
+    truncate(root / "b" / "3.jpg")
+    train, _ = load(root, memory_limit_gb=0)
+    assert len(train) == 5
+    assert not train.in_memory
+    for _ in range(2):
+        pixels = np.concatenate(list(train.batches(batch_size)))
+        assert pixels[:, 0, 0, 0].tolist() == [0, 10, 20, 20, 20]
+        # Image, id and label belong together, although the row was a file of class a.
+        assert train.ids.tolist() == ["a/0.png", "a/1.png", "b/4.png", "b/4.png", "b/4.png"]
+        assert train.labels.tolist() == [0, 0, 1, 1, 1]
+    assert len(caplog.records) == 2  # one for each bad file, although both were met twice
+    assert "a/2.jpg" in caplog.records[0].getMessage()
+    assert "b/3.jpg" in caplog.records[1].getMessage()
+
+
+def test_last_file_is_replaced_by_the_first(photo_folder, truncate):
+    root = photo_folder("0.png", "1.png")
+    truncate(root / "2.jpg")
+    assert reds(load(root, memory_limit_gb=0).train) == [0, 10, 0]
+
+
+def test_folder_that_vanishes_while_streaming(photo_folder):
+    root = photo_folder("0.png", "1.png")
+    train, _ = load(root, memory_limit_gb=0)
+    root.rename(root.with_name("elsewhere"))
+    with pytest.raises(InputError, match=r"data\.path: 0\.png .* any more"):
+        next(train.batches(2))
+
+
+def test_training_goes_on_over_bad_files(photo_folder, truncate):
+    root = photo_folder(*(f"{i}.png" for i in range(6)))
+    truncate(root / "3b.jpg")
+    train, _ = load(root, memory_limit_gb=0)
+    batches = list(data.training_batches(train, 7, seed=0, steps=3).as_numpy_iterator())
+    for batch in batches:
+        assert sorted(batch[:, 0, 0, 0]) == [0, 10, 20, 30, 40, 40, 50]
+
+
+def test_bomb_is_skipped_by_name(photo_folder, monkeypatch, caplog):
+    root = photo_folder("0.png")
+    Image.new("RGB", (40, 40)).save(root / "huge.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
+    assert load(root).train.ids.tolist() == ["0.png"]
+    assert "huge.png" in caplog.text
+
+
+def test_streaming_equals_memory(photo_folder):
+    root = photo_folder("a/0.png", "b/1.png", size=(31, 17))
+    noise = np.random.default_rng(0).integers(0, 256, (23, 40, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(root / "a" / "noise.jpg")
+    (memory, _), (streamed, _) = load(root), load(root, memory_limit_gb=0)
+    assert memory.in_memory
+    assert not streamed.in_memory
+    np.testing.assert_array_equal(memory.images, np.concatenate(list(streamed.batches(2))))
+    np.testing.assert_array_equal(memory.images, streamed.load().images)
+    np.testing.assert_array_equal(memory.labels, streamed.labels)
+    first, second = (
+        data.training_batches(s, 2, seed=3, steps=4, with_labels=True) for s in (memory, streamed)
+    )
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a[0], b[0])
+        np.testing.assert_array_equal(a[1], b[1])
+
+
+def test_take_leaves_files_on_disk(photo_folder):
+    streamed = load(photo_folder("a/0.png", "a/1.png", "b/2.png"), memory_limit_gb=0).train
+    subset = streamed.take([2, 0])
+    assert not subset.in_memory
+    assert subset.ids.tolist() == ["b/2.png", "a/0.png"]
+    assert subset.labels.tolist() == [1, 0]
+    assert reds(subset) == [20, 0]
+    assert len(streamed) == 3
+
+
+def test_progress_bar_only_when_it_takes_long(photo_folder, monkeypatch, capsys):
+    root = photo_folder("0.png", "1.png")
+    load(root)
+    assert capsys.readouterr().err == ""
+    original = files.tqdm
+    monkeypatch.setattr(files, "tqdm", lambda **arguments: original(**arguments | {"delay": 0}))
+    load(root)
+    shown = capsys.readouterr().err
+    assert "decoding photos" in shown
+    assert "2 images" in shown or "/2" in shown
+
+
+@pytest.mark.parametrize("case", ["missing", "empty", "text only", "file", "none", "words", "empty test"])
+@pytest.mark.parametrize("memory_limit_gb", [4.0, 0.0])
+def test_wrong_folders(tmp_path, case, memory_limit_gb):
+    root = tmp_path / "here"
+    if case != "missing":
+        root.mkdir()
+    if case == "text only":
+        (root / "a.txt").write_text("words")
+    if case == "words":
+        (root / "a.jpg").write_text("words")
+        (root / "b.png").write_bytes(b"")
+    if case == "file":
+        root = root / "a.jpg"
+        root.write_text("words")
+    if case == "empty test":
+        (root / "train").mkdir()
+        (root / "test").mkdir()
+        Image.new("RGB", (4, 4)).save(root / "train" / "0.png")
+    path = None if case == "none" else str(root)
+    reason = {
+        "missing": "No such file",
+        "file": "Not a directory",
+        "none": "none given",
+        "words": "none of the 2 image files",
+    }.get(case, "no image files")
+    with pytest.raises(InputError, match=rf"data\.path.*{reason}.*give a") as caught:
+        data.load("folder", path=path, image_size=8, memory_limit_gb=memory_limit_gb)
+    assert "\n" not in str(caught.value)
+    assert path is None or path in str(caught.value)
+
+
+def test_real_photos(shared_data):
+    train, _ = load(shared_data / "photos", image_size=32)
+    assert len(train) == 300
+    assert train.class_names == ("daisy", "dandelion", "rose", "sunflower", "tulip")
+    assert np.bincount(train.labels).tolist() == [60] * 5
+    yellow, red = (train.images[train.labels == label].mean((0, 1, 2)) for label in (3, 2))
+    assert yellow[1] - yellow[2] > 20 > red[1] - red[2]  # sunflowers are yellow: far more green than blue

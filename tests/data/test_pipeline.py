@@ -1,0 +1,139 @@
+"""Training batches: every image once an epoch, a fresh order each epoch, the same after any resume."""
+
+import itertools
+import logging
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.python.framework.config import disable_op_determinism  # no public way back
+
+from simsiam_tf import data
+from simsiam_tf.data import training_batches
+from simsiam_tf.errors import InputError
+
+
+def numbered(n=20, side=2):
+    """Image i is filled with i and has label i % 4."""
+    images = np.broadcast_to(np.arange(n, dtype=np.uint8)[:, None, None, None], (n, side, side, 3)).copy()
+    return data.from_arrays(images, labels=np.arange(n) % 4)
+
+
+def rows(dataset):
+    return [batch[:, 0, 0, 0].tolist() for batch in dataset.as_numpy_iterator()]
+
+
+def test_element_spec():
+    spec = training_batches(numbered(), 5, seed=0).element_spec
+    assert (spec.shape, spec.dtype) == ((5, 2, 2, 3), tf.uint8)
+    images, labels = training_batches(numbered(), 5, seed=0, with_labels=True).element_spec
+    assert (images.shape, images.dtype) == ((5, 2, 2, 3), tf.uint8)
+    assert (labels.shape, labels.dtype) == ((5,), tf.int64)
+
+
+def test_epochs_visit_every_image_once_in_fresh_orders():
+    batches = rows(training_batches(numbered(), 5, seed=0, steps=12))
+    epochs = [[*itertools.chain(*batches[i : i + 4])] for i in (0, 4, 8)]
+    assert all(sorted(epoch) == list(range(20)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
+    assert epochs[0] != list(range(20))
+
+
+def test_remainder_is_dropped():
+    batches = rows(training_batches(numbered(20), 6, seed=0, steps=60))
+    epochs = [[*itertools.chain(*batches[i : i + 3])] for i in range(0, 60, 3)]
+    assert all(len(set(epoch)) == 18 for epoch in epochs)
+    # It is another remainder in each epoch: no image is left out for good.
+    assert set(itertools.chain(*epochs)) == set(range(20))
+
+
+@pytest.mark.parametrize("start", [1, 3, 4, 9])
+def test_resume_equals_skip(start):
+    whole = rows(training_batches(numbered(23), 5, seed=7, steps=14))
+    assert (
+        rows(training_batches(numbered(23), 5, seed=7, start_step=start, steps=14 - start)) == whole[start:]
+    )
+
+
+def test_seeds():
+    first, again, other = (rows(training_batches(numbered(), 5, seed=s, steps=4)) for s in (0, 0, 1))
+    assert first == again
+    assert first != other
+
+
+def test_infinite_without_steps():
+    dataset = training_batches(numbered(), 5, seed=0)
+    assert dataset.cardinality() == tf.data.INFINITE_CARDINALITY
+    assert training_batches(numbered(), 5, seed=0, steps=3).cardinality() == 3
+    assert rows(dataset.take(9)) == rows(training_batches(numbered(), 5, seed=0, steps=9))
+
+
+def test_labels_belong_to_images():
+    for images, labels in training_batches(
+        numbered(), 5, seed=0, with_labels=True, steps=8
+    ).as_numpy_iterator():
+        np.testing.assert_array_equal(images[:, 0, 0, 0] % 4, labels)
+
+
+def test_same_under_op_determinism():
+    expected = rows(training_batches(numbered(), 5, seed=0, steps=6))
+    tf.config.experimental.enable_op_determinism()
+    try:
+        assert rows(training_batches(numbered(), 5, seed=0, steps=6)) == expected
+    finally:
+        disable_op_determinism()
+
+
+def test_two_iterations_and_two_streams_do_not_disturb_each_other():
+    dataset = training_batches(numbered(), 5, seed=0, steps=6)
+    pairs = list(zip(dataset.as_numpy_iterator(), dataset.as_numpy_iterator(), strict=True))
+    assert all((a == b).all() for a, b in pairs)
+    assert len(pairs) == 6
+
+
+def test_images_are_not_constants_of_the_graph():
+    images = data.from_arrays(np.zeros((300, 64, 64, 3), np.uint8))
+    dataset = training_batches(images, 8, seed=0)
+    graph = dataset._as_serialized_graph().numpy()  # no public way to see the graph
+    assert len(graph) < 100_000 < images.nbytes
+
+
+def test_keras_fit_takes_it():
+    model = keras.Sequential([keras.Input((2, 2, 3)), keras.layers.Flatten(), keras.layers.Dense(4)])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    history = model.fit(
+        training_batches(numbered(), 5, seed=0, with_labels=True),
+        steps_per_epoch=4,
+        epochs=2,
+        verbose=0,
+        shuffle=False,
+    )
+    assert len(history.history["loss"]) == 2
+
+
+@pytest.mark.parametrize("batch_size", [21, 0, -1])
+def test_batch_larger_than_the_set(batch_size):
+    with pytest.raises(InputError, match=rf"optimizer\.batch_size: {batch_size} .* 20 images .* use 1 to 20"):
+        training_batches(numbered(), batch_size, seed=0)
+
+
+def test_refusals():
+    unlabelled = data.from_arrays(np.zeros((4, 2, 2, 3), np.uint8))
+    with pytest.raises(InputError, match="with_labels: arrays has no labels"):
+        training_batches(unlabelled, 2, seed=0, with_labels=True)
+    with pytest.raises(InputError, match="seed: -1"):
+        training_batches(numbered(), 5, seed=-1)
+    with pytest.raises(InputError, match="start_step: -1"):
+        training_batches(numbered(), 5, seed=0, start_step=-1)
+
+
+def test_streamed_and_labelled_batches_after_replacement(photo_folder, truncate, caplog):
+    """The label of a replaced file is that of the picture delivered, already in the batch that meets it."""
+    root = photo_folder(*(f"a/{i}.png" for i in range(3)), *(f"b/{i}.png" for i in range(3)))
+    truncate(root / "a" / "9.jpg")
+    train = data.load("folder", path=str(root), image_size=4, memory_limit_gb=0).train
+    with caplog.at_level(logging.ERROR):
+        batches = training_batches(train, 7, seed=0, with_labels=True, steps=2).as_numpy_iterator()
+        for images, labels in itertools.islice(batches, 2):
+            np.testing.assert_array_equal(images[:, 0, 0, 0] >= 30, labels)

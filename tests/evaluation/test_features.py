@@ -1,0 +1,102 @@
+"""Extraction does not depend on the batches, traces once, and runs in inference mode."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from simsiam_tf.errors import InputError
+from simsiam_tf.evaluation.features import Extractor, as_labels, extract, in_batches, raw_pixels
+
+
+def images(n, size=6, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (n, size, size, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def encoder():
+    """A small network with a BatchNorm, whose statistics are set apart from those of any batch."""
+    model = keras.Sequential(
+        [
+            keras.Input((None, None, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(5, 3),
+            keras.layers.BatchNormalization(),
+            keras.layers.GlobalAveragePooling2D(),
+        ]
+    )
+    model.layers[-2].moving_mean.assign(np.arange(5.0))
+    return model
+
+
+class Counting:
+    """Counts how often the model's Python code runs, that is, how often it is traced."""
+
+    def __init__(self, model):
+        self.model, self.calls, self.shapes = model, 0, []
+
+    def __call__(self, batch, training):
+        assert training is False
+        self.calls += 1
+        self.shapes.append(batch.shape[0])
+        return self.model(batch, training=training)
+
+
+def test_features_do_not_depend_on_the_batch_size(encoder):
+    data = images(23)
+    whole = encoder(data.astype("float32"), training=False).numpy()
+    for batch_size in (1, 5, 8, 23, 100):
+        features = extract(encoder, in_batches(data, batch_size))
+        assert features.shape == (23, 5)
+        assert features.dtype == np.float32
+        np.testing.assert_allclose(features, whole, atol=1e-6)
+
+
+def test_batch_norm_is_in_inference_mode(encoder):
+    before = [v.numpy() for v in encoder.variables]
+    features = extract(encoder, in_batches(images(16), 8))
+    # Batch statistics would make the mean of every channel zero; the moving mean was put far away.
+    assert np.abs(features.mean(axis=0)[1:]).min() > 0.5
+    for variable, value in zip(encoder.variables, before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)
+
+
+def test_one_trace_for_all_batches_and_calls(encoder):
+    counting = Counting(encoder)
+    extractor = Extractor(counting)
+    for n in (20, 13, 9):
+        assert extractor(in_batches(images(n), 8)).shape == (n, 5)
+    assert counting.calls == 1
+    assert counting.shapes == [8]
+
+
+def test_weights_that_change_between_calls_are_seen(encoder):
+    extractor = Extractor(encoder)
+    before = extractor([images(4)])
+    encoder.layers[-2].beta.assign_add(np.full(5, 2.0))
+    np.testing.assert_allclose(extractor([images(4)]), before + 2, atol=1e-5)
+
+
+def test_dtype_and_tensors(encoder):
+    features = extract(encoder, tf.data.Dataset.from_tensor_slices(images(5)).batch(2), dtype="float64")
+    assert features.dtype == np.float64
+    assert features.shape == (5, 5)
+
+
+def test_no_images_and_growing_batches_are_errors(encoder):
+    with pytest.raises(InputError, match="no images"):
+        extract(encoder, [])
+    with pytest.raises(InputError, match="grow from 2 to 3"):
+        extract(encoder, [images(2), images(3)])
+
+
+def test_raw_pixels():
+    data = np.array([[[[0, 51, 255]]], [[[255, 0, 0]]]], np.uint8)
+    np.testing.assert_allclose(raw_pixels(data), [[0, 0.2, 1], [1, 0, 0]], rtol=1e-6)
+    assert raw_pixels(data).dtype == np.float32
+
+
+@pytest.mark.parametrize("labels", [[0, 1], [[0], [1], [2]], [0, 1, -1], [0.0, 1.0, 2.0], ["a", "b", "c"]])
+def test_bad_labels_are_named(labels):
+    with pytest.raises(InputError, match="train_labels"):
+        as_labels("train_labels", labels, 3)

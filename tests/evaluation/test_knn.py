@@ -1,0 +1,140 @@
+"""Weighted kNN against a slow loop, with ties, and the edges of its input."""
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.neighbors import KNeighborsClassifier
+
+from simsiam_tf.errors import InputError
+from simsiam_tf.evaluation import knn
+from simsiam_tf.evaluation.knn import knn_accuracy, knn_predict
+
+
+def slow_knn(bank, labels, queries, k, temperature, num_classes):
+    """One query, one neighbour at a time."""
+    predictions = []
+    for query in queries.astype(float):
+        cosines = [
+            float(row @ query) / (np.linalg.norm(row) * np.linalg.norm(query))
+            if row.any() and query.any()
+            else 0.0
+            for row in bank.astype(float)
+        ]
+        nearest = sorted(range(len(bank)), key=lambda i: (-cosines[i], i))[:k]
+        votes = [0.0] * num_classes
+        for i in nearest:
+            votes[labels[i]] += math.exp(cosines[i] / temperature)
+        predictions.append(votes.index(max(votes)))
+    return np.array(predictions)
+
+
+def random_problem(m=300, n=60, d=8, classes=5, seed=0):
+    rng = np.random.default_rng(seed)
+    bank = rng.normal(size=(m, d)).astype(np.float32) * rng.uniform(0.1, 10, (m, 1)).astype(np.float32)
+    return bank, rng.integers(0, classes, m), rng.normal(size=(n, d)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("k", "temperature"), [(1, 0.1), (7, 0.1), (50, 0.02), (200, 0.1), (200, 5.0), (999, 0.1)]
+)
+def test_equals_the_slow_loop(k, temperature):
+    bank, labels, queries = random_problem()
+    expected = slow_knn(bank, labels, queries, k, temperature, 5)
+    np.testing.assert_array_equal(knn_predict(bank, labels, queries, k, temperature), expected)
+
+
+def test_weights_decide_against_the_majority():
+    """One neighbour at cosine 1 against two at 0.8: outvoted at T = 1, not at T = 0.1."""
+    bank = np.array([[1, 0], [0.8, 0.6], [0.8, -0.6]])
+    query = np.array([[2.0, 0]])
+    assert knn_predict(bank, [1, 0, 0], query, k=3, temperature=0.1) == [1]
+    assert knn_predict(bank, [1, 0, 0], query, k=3, temperature=1.0) == [0]
+
+
+def test_equal_votes_go_to_the_lower_class():
+    bank = np.repeat(np.eye(4), 6, axis=0)  # Six copies of each of four points.
+    queries = np.eye(4)
+    labels = np.tile([2, 1, 3, 1, 2, 3], 4)  # Each copy group votes two, two and two, whatever the order.
+    np.testing.assert_array_equal(knn_predict(bank, labels, queries, k=6), [1, 1, 1, 1])
+    np.testing.assert_array_equal(knn_predict(bank, labels, queries, k=24), [1, 1, 1, 1])
+    np.testing.assert_array_equal(knn_predict(bank, 5 - labels, queries, k=6), [2, 2, 2, 2])
+
+
+def test_equal_similarities_go_to_the_lower_index():
+    bank = np.ones((10, 3))
+    labels = np.array([4, 4, 3, 0, 0, 0, 0, 0, 0, 0])
+    np.testing.assert_array_equal(knn_predict(bank, labels, np.ones((2, 3)), k=3), [4, 4])
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 60, 1000])
+def test_chunks_do_not_matter(chunk):
+    bank, labels, queries = random_problem(seed=1)
+    expected = knn_predict(bank, labels, queries, k=20)
+    np.testing.assert_array_equal(knn_predict(bank, labels, queries, k=20, chunk=chunk), expected)
+
+
+def test_scale_does_not_matter_and_nothing_overflows():
+    bank, labels, queries = random_problem(seed=2)
+    expected = knn_predict(bank, labels, queries, k=20)
+    for scale in (1e-30, 1e30):
+        np.testing.assert_array_equal(knn_predict(bank * scale, labels, queries * scale, k=20), expected)
+    nearest = knn_predict(bank, labels, queries, k=1)
+    np.testing.assert_array_equal(knn_predict(bank, labels, queries, k=20, temperature=1e-6), nearest)
+
+
+def test_zero_vectors_are_at_right_angles_to_everything():
+    bank, labels, queries = random_problem(m=50, n=20, seed=3)
+    bank[::5] = 0
+    queries[::4] = 0
+    predictions = knn_predict(bank, labels, queries, k=20)
+    np.testing.assert_array_equal(predictions, slow_knn(bank, labels, queries, 20, 0.1, 5))
+
+
+def test_one_trace_serves_all_sizes():
+    knn_predict(*random_problem())
+    traces = knn._nearest.experimental_get_tracing_count()
+    for m, n, d, chunk in ((10, 3, 2, 2), (77, 9, 5, 256), (300, 60, 16, 11)):
+        knn_predict(*random_problem(m, n, d), chunk=chunk)
+    assert knn._nearest.experimental_get_tracing_count() == traces == 1
+
+
+def test_accuracy_counts_unseen_classes_as_errors():
+    bank, queries = np.eye(3), np.eye(3)
+    assert knn_accuracy(bank, [0, 1, 2], queries, [0, 1, 2], k=1) == 1
+    assert knn_accuracy(bank, [0, 1, 2], queries, [0, 1, 7], k=1) == pytest.approx(2 / 3)
+    assert knn_accuracy(bank, [3, 3, 3], queries, [3, 3, 3]) == 1
+
+
+def test_raw_digits():
+    """k = 1 by cosine is scikit-learn's; weighted voting over 200 stays in its neighbourhood."""
+    digits = load_digits()
+    x, y = digits.data.astype(np.float32), digits.target
+    train, test = slice(0, 1400), slice(1400, None)
+    reference = KNeighborsClassifier(1, metric="cosine").fit(x[train], y[train]).score(x[test], y[test])
+    assert knn_accuracy(x[train], y[train], x[test], y[test], k=1) == pytest.approx(reference, abs=0.003)
+    assert knn_accuracy(x[train], y[train], x[test], y[test], k=200, temperature=0.02) > 0.93
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"k": 0}, "k = 0"),
+        ({"temperature": 0.0}, "temperature = 0.0"),
+        ({"train_labels": np.zeros(9, int)}, "train_labels has shape"),
+        ({"test_features": np.ones((2, 5))}, "d = 5"),
+        ({"test_features": np.full((2, 3), np.nan)}, "test_features holds NaN"),
+        ({"train_features": np.full((10, 3), np.inf)}, "train_features holds NaN"),
+        ({"train_features": np.zeros((0, 3))}, "train_features has shape"),
+        ({"num_classes": 1, "train_labels": np.arange(10)}, "num_classes is 1"),
+    ],
+)
+def test_bad_input_is_named(change, message):
+    arguments = {
+        "train_features": np.ones((10, 3)),
+        "train_labels": np.zeros(10, int),
+        "test_features": np.ones((2, 3)),
+    }
+    with pytest.raises(InputError, match=message):
+        knn_predict(**{**arguments, **change})

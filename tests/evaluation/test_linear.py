@@ -1,0 +1,149 @@
+"""The linear probe against its own NumPy loop, scikit-learn, and the edges of its input."""
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from simsiam_tf.errors import InputError
+from simsiam_tf.evaluation import linear
+from simsiam_tf.evaluation.linear import epoch_order, linear_probe
+
+
+def blobs(n, d=10, classes=4, spread=0.3, seed=0):
+    """Features and labels of Gaussian classes; the class centres do not depend on the seed."""
+    centres = np.random.default_rng(99).normal(size=(classes, d))
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, n)
+    return (centres[labels] + spread * rng.normal(size=(n, d))).astype(np.float32), labels
+
+
+def numpy_probe(x, y, k, base, batch, epochs, momentum, decay, repeat, seed):
+    """PyTorch's SGD on the mean cross entropy, in float64, with the same initial kernel and order."""
+    w = np.random.default_rng([seed, 0]).normal(0, 0.01, (x.shape[1], k)).astype(np.float32).astype(float)
+    b = np.zeros(k)
+    vw, vb = np.zeros_like(w), np.zeros_like(b)
+    batch = min(batch, len(x) * repeat)
+    for epoch in range(epochs):
+        rate = base * batch / 256 * 0.5 * (1 + math.cos(math.pi * epoch / epochs))
+        for rows in epoch_order(len(x), repeat, batch, epoch, seed):
+            logits = x[rows] @ w + b
+            p = np.exp(logits - logits.max(axis=1, keepdims=True))
+            p /= p.sum(axis=1, keepdims=True)
+            p[np.arange(len(rows)), y[rows]] -= 1
+            vw = momentum * vw + x[rows].T @ p / len(rows) + decay * w
+            vb = momentum * vb + p.sum(axis=0) / len(rows) + decay * b
+            w, b = w - rate * vw, b - rate * vb
+    return w, b
+
+
+@pytest.mark.parametrize(
+    ("n", "batch", "repeat", "decay"),
+    [(100, 32, 1, 0.0), (100, 32, 3, 0.01), (20, 256, 1, 0.0), (20, 256, 5, 0.0)],
+)
+def test_equals_a_numpy_loop(n, batch, repeat, decay):
+    x, y = blobs(n, spread=1.0)
+    options = {"epochs": 5, "momentum": 0.8, "repeat": repeat, "seed": 3}
+    result = linear_probe(
+        x, y, x, y, base_learning_rate=2.0, batch_size=batch, weight_decay=decay, num_classes=4, **options
+    )
+    w, b = numpy_probe(x, y, 4, 2.0, batch, 5, 0.8, decay, repeat, 3)
+    np.testing.assert_allclose(result.kernel, w, atol=2e-5)
+    np.testing.assert_allclose(result.bias, b, atol=2e-5)
+    assert result.accuracy == np.mean((x @ w + b).argmax(axis=1) == y)
+
+
+def test_no_step_leaves_the_initial_weights():
+    """N(0, 0.01) and a zero bias: without learning rate nothing moves."""
+    x, y = blobs(300, d=400)
+    result = linear_probe(x, y, x, y, base_learning_rate=0.0, epochs=1)
+    assert result.kernel.shape == (400, 4)
+    assert result.kernel.std() == pytest.approx(0.01, rel=0.05)
+    np.testing.assert_array_equal(result.bias, 0)
+
+
+def test_reaches_logistic_regression():
+    x, y = blobs(2000, spread=1.0)
+    x_test, y_test = blobs(2000, spread=1.0, seed=1)
+    reference = LogisticRegression(max_iter=1000).fit(x, y).score(x_test, y_test)
+    accuracy = linear_probe(x, y, x_test, y_test, base_learning_rate=3.0, epochs=50).accuracy
+    assert 0.8 < reference < 0.99
+    assert accuracy == pytest.approx(reference, abs=0.01)
+
+
+def test_the_protocols_learning_rate_solves_separable_data():
+    x, y = blobs(500, spread=0.1)
+    x_test, y_test = blobs(500, spread=0.1, seed=1)
+    assert linear_probe(x, y, x_test, y_test, epochs=20).accuracy == 1
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 1e4])
+def test_large_features_stay_finite(scale):
+    x, y = blobs(300)
+    result = linear_probe(scale * x, y, scale * x, y, epochs=10)
+    assert np.isfinite(result.kernel).all()
+    assert result.accuracy > 0.5
+
+
+def test_the_seed_decides():
+    x, y = blobs(300, spread=1.0)
+    first, again, other = (
+        linear_probe(x, y, x, y, epochs=3, batch_size=64, seed=seed).kernel for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.allclose(first, other)
+
+
+def test_order_is_a_permutation_of_the_copies_and_drops_the_last_batch():
+    whole = epoch_order(12, 5, 20, epoch=0, seed=0)
+    assert whole.shape == (3, 20)
+    np.testing.assert_array_equal(np.bincount(whole.ravel()), 5)
+    assert epoch_order(50, 1, 16, epoch=0, seed=0).shape == (3, 16)
+    assert len(np.unique(epoch_order(50, 1, 16, epoch=0, seed=0))) == 48
+    assert not np.array_equal(whole, epoch_order(12, 5, 20, epoch=1, seed=0))
+    assert not np.array_equal(whole, epoch_order(12, 5, 20, epoch=0, seed=1))
+
+
+def test_a_single_class_is_predicted_for_everything():
+    x, _ = blobs(100)
+    for label in (0, 2):
+        labels = np.full(100, label)
+        assert linear_probe(x, labels, x, labels, epochs=5).accuracy == 1
+
+
+def test_classes_that_training_lacks_are_errors():
+    x, y = blobs(400, classes=4, spread=0.1)
+    known = y < 3
+    expected = known.mean()
+    for num_classes in (None, 4, 10):
+        result = linear_probe(x[known], y[known], x, y, num_classes=num_classes, epochs=20)
+        assert result.accuracy == pytest.approx(expected)
+
+
+def test_one_trace_serves_all_sizes():
+    for n, d in ((50, 3), (300, 10), (10, 3)):
+        x, y = blobs(n, d)
+        linear_probe(x, y, x, y, epochs=2, batch_size=32)
+    assert linear._train_epoch.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train_features": np.full((10, 3), np.nan)}, "train_features holds NaN"),
+        ({"test_features": np.full((10, 3), np.inf)}, "test_features holds NaN"),
+        ({"test_features": np.ones((10, 4))}, "d = 4"),
+        ({"train_labels": np.zeros(3, int)}, "train_labels has shape"),
+        ({"test_labels": np.zeros(3, int)}, "test_labels has shape"),
+        ({"num_classes": 1, "train_labels": np.ones(10, int)}, "num_classes is 1"),
+        ({"epochs": 0}, "epochs = 0"),
+        ({"train_features": np.eye(10, 3) * 1e30}, "diverge"),
+    ],
+)
+def test_bad_input_is_named(change, message):
+    labels = np.arange(10) % 2
+    ones = np.ones((10, 3))
+    arguments = {"train_features": ones, "train_labels": labels, "test_features": ones, "test_labels": labels}
+    with pytest.raises(InputError, match=message):
+        linear_probe(**{**arguments, **change})

@@ -1,0 +1,201 @@
+"""SimSiam's objective, step and contract, against numbers worked out here."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from simsiam_tf import SimSiam, make_optimizer
+from simsiam_tf.errors import InputError
+from simsiam_tf.methods import METHODS
+from simsiam_tf.optimizers import variable_counts
+
+
+def weights(model):
+    return [np.array(v) for v in model.variables]
+
+
+def test_each_prediction_meets_the_projection_of_the_other_view(small_model):
+    a, b = tf.constant([[1.0, 0.0]]), tf.constant([[0.0, 2.0]])
+    model = small_model(compiled=False)
+    assert float(model.objective({"p": [a, b], "z": [b, a]})) == -1.0
+    assert float(model.objective({"p": [a, b], "z": [a, b]})) == 0.0
+    assert float(model.objective({"p": [a, b], "z": [-b, a]})) == 0.0  # halves: one term -1, one +1
+
+
+@pytest.mark.parametrize("stop_gradient", [True, False])
+def test_targets_get_a_gradient_only_without_stop_gradient(small_model, stop_gradient):
+    model = small_model(compiled=False, stop_gradient=stop_gradient)
+    generator = np.random.default_rng(1)
+    p, z = [[tf.Variable(generator.normal(size=(4, 16))) for _ in range(2)] for _ in range(2)]
+    with tf.GradientTape() as tape:
+        loss = model.objective({"p": p, "z": z})
+    gradients = tape.gradient(loss, [*p, *z])
+    assert all(g is not None and np.abs(g).max() > 0 for g in gradients[:2])
+    assert all((g is None) == stop_gradient for g in gradients[2:])
+
+
+def test_without_predictor_the_projections_are_the_predictions(small_model, images):
+    model = small_model(predictor="none")
+    outputs = model.forward(model.draw_views(images[:8], 0))
+    assert outputs["p"][0] is outputs["z"][0]
+    assert variable_counts_after_build(model) == {"predictor": 0, "encoder": len(model.trainable_variables)}
+
+
+def variable_counts_after_build(model):
+    model.optimizer.build(model.trainable_variables)
+    return variable_counts(model.optimizer)
+
+
+def test_the_predictor_has_an_optimizer_of_its_own(small_model):
+    model = small_model()
+    # two kernels, scale and offset of one BatchNorm, one bias
+    assert variable_counts_after_build(model)["predictor"] == 5
+    assert variable_counts_after_build(model)["encoder"] == len(model.trainable_variables) - 5
+
+
+def test_views_pass_through_the_network_one_after_the_other(small_model, images):
+    """BatchNorm must see each view alone: its moving mean is that of two updates by two single views."""
+    model = small_model()
+    x1, x2 = (view.numpy() for view in model.draw_views(images[:16], 0))
+    conv = keras.Model(model.backbone.input, model.backbone.get_layer("conv1").output)
+    means = [conv(x).numpy().mean(axis=(0, 1, 2)) for x in (x1, x2)]
+    model.forward([tf.constant(x1), tf.constant(x2)], training=True)
+    expected = 0.9 * (0.1 * means[0]) + 0.1 * means[1]
+    np.testing.assert_allclose(model.backbone.get_layer("bn1").moving_mean, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_one_step_is_the_hand_made_step(small_model, images):
+    """train_step = draw views, gradients of the objective, v = wd w + g, w -= lr v, all variables."""
+    model, twin = small_model(), small_model()
+    batch = tf.constant(images[:16])
+    model.train_step(batch)
+    with tf.GradientTape() as tape:
+        loss = twin.objective(twin.forward(twin.draw_views(batch, 0)))
+    variables = twin.trainable_variables
+    for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+        variable.assign_sub(0.5 * 16 / 256 * (gradient + 5e-4 * variable))
+    for ours, by_hand in zip(model.trainable_variables, variables, strict=True):
+        np.testing.assert_allclose(ours, by_hand, rtol=1e-5, atol=1e-7, err_msg=ours.path)
+    assert int(model.step) == 1
+
+
+def test_fit_reports_the_mean_loss_of_the_epoch(small_model, images):
+    model = small_model()
+    losses = []
+    record = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: losses.append(logs["loss"]))
+    history = model.fit(images, batch_size=16, epochs=1, verbose=0, shuffle=False, callbacks=[record])
+    assert -1 <= history.history["loss"][0] <= 1
+    assert history.history["loss"][0] == pytest.approx(losses[-1])  # the running mean after the last batch
+    assert len(losses) == 4
+
+
+def test_views_are_a_function_of_seed_step_and_view(small_model, images):
+    model, same, other = small_model(), small_model(), small_model(seed=1)
+    first = [v.numpy() for v in model.draw_views(images[:4], 3)]
+    np.testing.assert_array_equal(first, [v.numpy() for v in same.draw_views(images[:4], 3)])
+    assert np.abs(first[0] - first[1]).max() > 1
+    assert np.abs(first - np.array(model.draw_views(images[:4], 4))).max() > 1
+    assert np.abs(first - np.array(other.draw_views(images[:4], 3))).max() > 1
+    assert np.abs(first - np.array(model.draw_views(images[:4], 3, stream=1))).max() > 1
+
+
+def test_predict_gives_backbone_features_in_inference_mode(small_model, images):
+    model = small_model()
+    model.fit(images, batch_size=16, verbose=0)
+    before = weights(model)
+    features = model.predict(images, batch_size=16, verbose=0)
+    np.testing.assert_allclose(features, model.backbone(images, training=False), rtol=1e-5, atol=1e-6)
+    assert features.shape == (64, 8)
+    for old, new in zip(before, weights(model), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_evaluate_gives_a_loss_and_changes_nothing(small_model, images):
+    model = small_model()
+    model.fit(images, batch_size=16, verbose=0)
+    before = weights(model)
+    loss = model.evaluate(images, batch_size=16, verbose=0)
+    assert -1 <= loss <= 1
+    assert loss == model.evaluate(images, batch_size=16, verbose=0)
+    for old, new in zip(before, weights(model), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(small_model, images, tmp_path):
+    model = small_model()
+    model.fit(images, batch_size=16, epochs=1, shuffle=False, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert isinstance(loaded, SimSiam)
+    np.testing.assert_array_equal(model.predict(images, verbose=0), loaded.predict(images, verbose=0))
+    for each in (model, loaded):
+        each.fit(images, batch_size=16, initial_epoch=1, epochs=2, shuffle=False, verbose=0)
+    for ours, theirs in zip(model.variables, loaded.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
+    assert int(loaded.step) == 8
+
+
+def test_every_argument_is_in_the_config():
+    for method in METHODS.values():
+        base = set(inspect.signature(method.__mro__[1]).parameters)
+        arguments = (set(inspect.signature(method).parameters) | base) - {"kwargs"}
+        config = METHODS["simsiam"](keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten()])).get_config()
+        assert arguments <= config.keys()
+
+
+def test_config_round_trip_keeps_every_value(small_model, images):
+    unusual = {
+        "projector_layers": 3,
+        "projector_hidden": 5,
+        "projection_dim": 6,
+        "projector_output_norm": False,
+        "predictor_hidden": 7,
+        "stop_gradient": False,
+        "seed": 8,
+    }
+    model = small_model(compiled=False, **unusual)
+    again = SimSiam.from_config(model.get_config())
+    assert {key: again.get_config()[key] for key in unusual} == unusual
+    assert [v.shape for v in again.variables] == [v.shape for v in model.variables]
+    np.testing.assert_array_equal(again.draw_views(images[:2], 0)[0], model.draw_views(images[:2], 0)[0])
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_trains_float32_variables(small_model, images, policy):
+    keras.config.set_dtype_policy(policy)
+    model = small_model()
+    before = weights(model)
+    loss = model.fit(images, batch_size=16, epochs=2, verbose=0).history["loss"][-1]
+    assert -1 <= loss <= 1
+    assert {v.dtype for v in model.trainable_variables} == {"float32"}
+    assert sum(np.abs(a - b).max() > 0 for a, b in zip(before, weights(model), strict=True)) > len(before) / 2
+    assert model(images).dtype == tf.float32
+
+
+def test_compiled_step_equals_plain_step(small_model, images):
+    plain, compiled = small_model(), small_model(compiled=False)
+    optimizer = make_optimizer(0.5, batch_size=16, steps_per_epoch=4, epochs=2, weight_decay=5e-4)
+    compiled.compile(optimizer=optimizer, jit_compile=True)
+    for model in (plain, compiled):
+        model.fit(images, batch_size=16, shuffle=False, verbose=0)
+    for ours, theirs in zip(plain.trainable_variables, compiled.trainable_variables, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5, err_msg=ours.path)
+
+
+def test_only_a_gpu_makes_keras_compile_by_itself(small_model):
+    model = small_model()
+    assert model.jit_compile == bool(tf.config.list_physical_devices("GPU"))
+
+
+def test_a_backbone_without_pooling_is_refused():
+    conv = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3)])
+    with pytest.raises(InputError, match="backbone.*pooling"):
+        SimSiam(conv)
+
+
+def test_an_unknown_predictor_is_refused(small_model):
+    with pytest.raises(InputError, match="predictor.*'linear'"):
+        small_model(predictor="linear")

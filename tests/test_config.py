@@ -1,0 +1,170 @@
+"""Configuration files, overrides and their errors; the command line without TensorFlow."""
+
+import ast
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from simsiam_tf import cli, configfile
+from simsiam_tf.config import Config, OptimizerConfig
+from simsiam_tf.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_files_are_valid_and_say_what_they_are(path):
+    config = configfile.read(path)
+    assert config.name == path.stem
+    header = "".join(line for line in path.read_text().splitlines(True) if line.startswith("#"))
+    assert f"simsiam-tf train --config {path.stem}" in header
+    assert "Ours:" in header
+
+
+def test_the_papers_recipe():
+    config = configfile.read(configfile.find("cifar10"))
+    o = config.optimizer
+    assert (o.epochs, o.batch_size, o.learning_rate, o.weight_decay) == (800, 512, 0.03, 5e-4)
+    assert (o.momentum, o.warmup_epochs, o.predictor_ratio, o.predictor_schedule) == (0.9, 0, 1.0, "constant")
+    m = config.method
+    assert (m.projector_layers, m.projector_hidden, m.projection_dim, m.predictor_hidden) == (2, None, 2048, 512)
+    assert (config.evaluation.neighbors, config.evaluation.temperature) == (200, 0.1)
+
+
+def test_write_and_read_give_the_same(tmp_path):
+    config = replace(Config(), seed=7, optimizer=OptimizerConfig(learning_rate=1e-5, batch_size=3))
+    configfile.write(config, tmp_path / "config.yaml")
+    assert configfile.read(tmp_path / "config.yaml") == config
+    assert configfile.differences(config, configfile.read(tmp_path / "config.yaml")) == []
+
+
+def parse(*arguments):
+    parser = configfile.OneLineParser(prog="simsiam-tf train")
+    configfile.add_config(parser)
+    return configfile.build(parser, parser.parse_args(list(arguments)))
+
+
+def test_overrides_win_over_the_file():
+    config = parse("--config", "cifar10", "--optimizer.learning_rate", "5e-4", "--data.limit=12")
+    assert (config.optimizer.learning_rate, config.data.limit, config.optimizer.batch_size) == (5e-4, 12, 512)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--optimizer.lr", "3"], "--optimizer.lr"),
+        (["--optimizer.batch_size", "many"], "optimizer.batch_size.*int.*many"),
+        (["--optimizer.batch_size", "0"], "optimizer.batch_size: 0 .* 1 or more"),
+        (["--optimizer.learning_rate", "-1"], "optimizer.learning_rate: -1.0 .* above 0"),
+        (["--optimizer.momentum", "1"], "optimizer.momentum: 1.0"),
+        (["--optimizer.warmup_epochs", "800"], "optimizer.warmup_epochs: 800 .* fewer than optimizer.epochs"),
+        (["--data.source", "webcam"], "data.source.*webcam"),
+        (["--data.validation_fraction", "1.5"], "data.validation_fraction: 1.5"),
+        (["--augmentation.flip", "2"], "augmentation.flip: 2.0 .* from 0 to 1"),
+        (["--evaluation.fractions", "[0]"], r"evaluation.fractions: \(0.0,\)"),
+        (["--name", "a/b"], "name: a/b .* plain folder name"),
+        (["--config", "nowhere"], "--config: no file 'nowhere'.* cifar10"),
+    ],
+)
+def test_bad_settings_are_named_in_one_line(arguments, message):
+    with pytest.raises(InputError, match=message) as error:
+        parse(*arguments)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("optimizer: {lr: 1}", "'optimizer'.*'lr'"),
+        ("optimzer: {learning_rate: 1}", "optimzer"),
+        ("seed: zero", "seed.*int.*zero"),
+        ("a: [1", "config"),
+        ("!!python/object/apply:os.system ['true']", "config"),
+    ],
+)
+def test_bad_files_are_named_in_one_line(tmp_path, text, message):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as error:
+        parse("--config", str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_print_config_shows_the_result(capsys):
+    with pytest.raises(SystemExit) as done:
+        cli.main(["train", "--config", "cifar10", "--seed", "5", "--print_config"])
+    assert done.value.code in (0, None)
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert (shown["seed"], shown["optimizer"]["epochs"]) == (5, 800)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["--help"], 0, "train"),
+        ([], 2, "train"),
+        (["fly"], 2, "'fly' is unknown"),
+        (["evaluate", "nowhere"], 2, "RUN: nowhere is no run folder"),
+        (["embed", "nowhere"], 2, "data"),
+        (["export", "nowhere", "--format", "onnx"], 2, "RUN: nowhere"),
+        (["train", "--optimizer.batch_size", "x"], 2, "optimizer.batch_size"),
+    ],
+)
+def test_exit_codes(arguments, code, text, capsys):
+    assert cli.main(arguments) == code
+    out, err = capsys.readouterr()
+    assert text in (out + err)
+    assert "Traceback" not in err
+    assert code == 0 or not arguments or err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["export", "--help"]])
+def test_help_does_not_import_tensorflow(arguments):
+    code = (
+        "import sys; from simsiam_tf.cli import main\n"
+        f"try: main({arguments})\n"
+        "except SystemExit: pass\n"
+        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "usage" in done.stdout
+    assert time.perf_counter() - start < 5  # half a second on an idle machine
+
+
+LAYERS = [
+    {"__main__"},
+    {"cli"},
+    {"train", "final"},
+    {"assemble", "export", "embed", "figures", "run"},
+    {"methods", "callbacks"},
+    {"evaluation", "augment", "data", "optimizers", "checkpoint", "configfile"},
+    {"backbones", "heads"},
+    {"layers", "losses", "diagnostics", "config", "interrupt"},
+    {"errors"},
+]
+
+
+def test_imports_go_down_only():
+    """A module may import from its own layer's package siblings and from lower layers, never from higher ones."""
+    depth = {name: level for level, names in enumerate(LAYERS) for name in names}
+    for path in (ROOT / "simsiam_tf").rglob("*.py"):
+        own = path.relative_to(ROOT / "simsiam_tf").parts[0].removesuffix(".py")
+        if own == "__init__":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("simsiam_tf"):
+                parts = node.module.split(".")
+                names = [parts[1]] if len(parts) > 1 else [a.name for a in node.names if a.name in depth]
+            elif isinstance(node, ast.Import):
+                names = [a.name.split(".")[1] for a in node.names if a.name.startswith("simsiam_tf.")]
+            for name in names:
+                assert depth[name] >= depth[own], f"{path.name} imports {name}, which lies above it"
