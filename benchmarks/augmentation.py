@@ -34,7 +34,7 @@ def parse():
 
 
 def measure(augmenter, images, compiled, repeats):
-    """Views per second: median, slowest and fastest call; and the seconds of the first one, tracing included."""
+    """Views per second: median, slowest, fastest call; and the seconds of the first one, with tracing."""
     function = tf.function(augmenter, jit_compile=compiled)
     seconds = []
     for i in range(repeats + 1):

@@ -19,7 +19,10 @@ def has_gpu() -> bool:
 def set_up(config: Config) -> str:
     """Seed, deterministic ops and precision policy of this process; returns the precision in use."""
     keras.utils.set_random_seed(config.seed)
-    if config.training.deterministic:
+    deterministic = config.training.deterministic
+    if deterministic == "true" or (deterministic == "auto" and not has_gpu()):
+        # keras-cv's layers take this generator when they are made, seeded or not; ours never draw from it.
+        tf.random.set_global_generator(tf.random.Generator.from_seed(config.seed))
         tf.config.experimental.enable_op_determinism()
     precision = config.training.precision
     if precision == "auto":

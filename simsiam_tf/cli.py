@@ -26,6 +26,7 @@ def train(arguments: list[str]) -> int:
     given = any(argument.split("=")[0] == "--config" for argument in arguments)
     config = configfile.build(parser, parser.parse_args(arguments if given else ["--config", "cifar10", *arguments]))
 
+    quiet_tensorflow()
     from simsiam_tf import final
     from simsiam_tf.train import pretrain
 
@@ -49,6 +50,7 @@ def evaluate(arguments: list[str]) -> int:
     config = configfile.build(parser, parser.parse_args(["--config", str(stored), *arguments]))
     configfile.only_differ_in(configfile.read(stored), config, ("data.", "evaluation."))
 
+    quiet_tensorflow()
     from simsiam_tf import final
     from simsiam_tf.assemble import load_data, set_up
     from simsiam_tf.run import RunFolder
@@ -71,6 +73,7 @@ def embed(arguments: list[str]) -> int:
     parser.add_argument("--batch_size", type=int, default=256, help="images per forward pass")
     options = parser.parse_args(arguments)
 
+    quiet_tensorflow()
     from simsiam_tf import embed as embedding
     from simsiam_tf.assemble import load_images
     from simsiam_tf.run import RunFolder
@@ -93,6 +96,7 @@ def export(arguments: list[str]) -> int:
     parser.add_argument("--output", type=str | None, default=None, help="default: RUN/export/backbone.*")
     options = parser.parse_args(arguments)
 
+    quiet_tensorflow()
     from simsiam_tf import export as exporting
     from simsiam_tf.run import RunFolder
 
@@ -102,6 +106,25 @@ def export(arguments: list[str]) -> int:
     difference = exporting.export(backbone, output, options.format, configfile.read(folder.config).data.image_size)
     print(f"{output}  (largest difference from Keras: {difference:.1e} of the largest feature)")
     return DONE
+
+
+def quiet_tensorflow() -> None:
+    """Import TensorFlow and let it look for devices without its start-up messages, which no Python setting silences.
+
+    TF_CPP_MIN_LOG_LEVEL=0 in the environment shows them. An import error is raised as ever.
+    """
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":
+        return
+    stderr = os.dup(2)
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 VERBS = {"train": train, "evaluate": evaluate, "embed": embed, "export": export}
@@ -123,7 +146,6 @@ class _Stderr(logging.Handler):
 def main(arguments: list[str] | None = None) -> int:
     """Run a verb; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if not log.handlers:
         log.addHandler(_Stderr())
         log.setLevel(logging.INFO)

@@ -153,7 +153,8 @@ class TrainingConfig:
     Args:
         precision: float32, bfloat16, float16, or auto (bfloat16 on a GPU, float32 on a CPU).
         jit_compile: Compile the step with XLA: auto means on a GPU only.
-        deterministic: Same seed, same weights, bit for bit, on one machine; costs some speed on a GPU.
+        deterministic: Same seed, same weights, bit for bit, on one machine. auto means on a CPU only: on a GPU
+            it rules out XLA.
         steps_per_execution: Steps per call from Python; more of them cost less overhead on a GPU.
         stop_after_steps: End the run early, after this many steps in all.
         checkpoint_epochs: Save every so many epochs.
@@ -162,7 +163,7 @@ class TrainingConfig:
 
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     jit_compile: Literal["auto", "true", "false"] = "auto"
-    deterministic: bool = True
+    deterministic: Literal["auto", "true", "false"] = "auto"
     steps_per_execution: int = 1
     stop_after_steps: int | None = None
     checkpoint_epochs: int = 1

@@ -123,6 +123,7 @@ def fit(config: Config, model, splits, callbacks, steps_per_epoch: int) -> float
                 epochs=epoch + 1 if part else last // steps_per_epoch,
                 steps_per_epoch=steps,
                 callbacks=callbacks,
+                shuffle=False,
                 verbose=0,
             )
     finally:

@@ -1,7 +1,8 @@
 """Gaussian blur as Pillow does it: three box blurs with fractional radius along each axis.
 
-Each pass is a batched matrix product with a banded matrix. Measured on CPU, sums over shifted neighbours
-are slower, compiled (XLA merges the passes into one loop and repeats their work) or not.
+Each pass is a batched product with a banded matrix. Measured on CPU, compiled, sums over shifted neighbours take
+three times as long at 32 px and as long at 224 px. A single product with the composed matrix would be two to three
+times faster, but rounds once instead of six times and misses Pillow by up to 3 levels.
 """
 
 import math

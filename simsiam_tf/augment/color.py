@@ -53,7 +53,7 @@ class ColorJitter(AugmentationLayer):
         order = transformations["order"]
         factors = tf.stack([transformations[name] for name in OPERATIONS], axis=1)
         for k in range(4):
-            # All images at once: the price of computing blend and shift for each beats that of sorting the images.
+            # Both for all images: cheaper than sorting the images by operation.
             operation = order[:, k]
             factor = tf.reduce_sum(factors * tf.one_hot(operation, 4), axis=1)
             blended = blend(jittered, operation, factor)
@@ -136,7 +136,7 @@ def shift_hue(planes, turns):
 
 
 def rgb_to_hsv(red, green, blue):
-    """Hue and saturation in whole 255ths, fractions cut off, and the value: Pillow, Convert.c, rgb2hsv_row."""
+    """Hue and saturation in whole 255ths, fractions cut off; value (Pillow, Convert.c, rgb2hsv_row)."""
     value = tf.maximum(tf.maximum(red, green), blue)
     chroma = value - tf.minimum(tf.minimum(red, green), blue)
     # Sixths of a turn times chroma: whole numbers, so the one division below decides the cut exactly.

@@ -1,4 +1,4 @@
-"""The papers' augmentation stacks: one flat set of keywords describes a stack, a recipe is a set of values."""
+"""Augmentation stacks: one flat set of keywords describes a stack, a recipe is a set of their values."""
 
 import inspect
 import numbers
@@ -47,7 +47,7 @@ class Augmenter(keras.layers.Layer):
     """Random views of a batch: crop, resize and flip, colour jitter, grayscale, blur, in this order.
 
     The official recipes flip last; the flip is part of the crop here, which is the same, because it commutes
-    with what lies between. With the defaults images are only resized. `tf.function(augmenter, jit_compile=True)`
+    with what lies between. With the defaults images are only resized. `tf.function(layer, jit_compile=True)`
     is the fast form on CPUs, too.
 
     Args:

@@ -70,7 +70,7 @@ def _split(builder, split, argument, request):
             "name one of these, or set data.validation_fraction to hold out a test part"
         ) from error
     image = _feature(builder, "image")
-    if not (_is_tensor(image, rank=3) and tf.as_dtype(image.dtype) == tf.uint8):
+    if not (_is_tensor(image, rank=3) and image.tf_dtype == tf.uint8):
         raise InputError(
             f"data.name: {builder.name} has no feature image of uint8 pixels, but "
             f"{', '.join(builder.info.features)}; "
@@ -93,7 +93,7 @@ def _is_tensor(feature, rank):
 
 def _has_labels(builder):
     label = _feature(builder, "label")
-    return _is_tensor(label, rank=0) and tf.as_dtype(label.dtype).is_integer
+    return _is_tensor(label, rank=0) and label.tf_dtype.is_integer
 
 
 def _class_names(builder):

@@ -51,7 +51,8 @@ def test_cifar_holdout_is_stratified(cifar):
     assert test.name == "cifar10/test"
     # Shrinking keeps the picture: the mean of the 16 px image is that of the 32 px image.
     means = test.images.mean((1, 2, 3))
-    np.testing.assert_allclose(means, whole.images[test.ids.astype(int)].mean((1, 2, 3)), atol=1)
+    expected = whole.images[test.ids.astype(int)].mean((1, 2, 3))
+    assert np.abs(means - expected).mean() < 0.3
 
 
 def test_cifar_streamed_equals_memory(cifar):

@@ -1,0 +1,128 @@
+"""Crop, resize and flip against Pillow, and the draw of the box against a loop that copies torchvision's."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from scipy import stats
+
+from simsiam_tf.augment import RandomResizedCrop, Resize
+
+
+def pillow_crop(image, box, flip, size):
+    top, left, height, width = (int(v) for v in box)
+    image = Image.fromarray(image).crop((left, top, left + width, top + height))
+    image = image.resize((size, size), Image.Resampling.BILINEAR)
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else image
+
+
+@pytest.mark.parametrize(
+    ("source", "size"), [(32, 32), (57, 32), (17, 32), (224, 32), (300, 224), (96, 224), (8, 16)]
+)
+def test_crop_resize_flip_is_pillows(batch, close_to_pillow, source, size):
+    images = batch(source, n=4)
+    layer = RandomResizedCrop(size, area=(0.05, 1.0))
+    drawn = layer.draw(4, source, source, seed=(3, source))
+    drawn["flip"] = tf.constant([True, False, True, False])
+    ours = layer.augment_images(tf.cast(images, tf.float32), drawn)
+    pillows = [
+        pillow_crop(*each, size) for each in zip(images, drawn["box"].numpy(), drawn["flip"], strict=True)
+    ]
+    close_to_pillow(ours, pillows)
+
+
+def test_photographs_of_any_shape(photos, close_to_pillow):
+    for size in (32, 224):
+        layer = RandomResizedCrop(size)
+        for photo in photos[:: 1 if size == 32 else 4]:
+            drawn = layer.draw(1, *photo.shape[:2], seed=(size, photo.shape[0]))
+            ours = layer.augment_images(tf.cast(photo[None], tf.float32), drawn)
+            close_to_pillow(ours, [pillow_crop(photo, drawn["box"][0].numpy(), bool(drawn["flip"][0]), size)])
+
+
+@pytest.mark.parametrize("shape", [(40, 70), (9, 5), (1, 1), (1, 30)])
+def test_resize_takes_the_whole_image(close_to_pillow, shape):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    ours = Resize(24)(image[None], (0, 0))
+    close_to_pillow(ours, [Image.fromarray(image).resize((24, 24), Image.Resampling.BILINEAR)])
+
+
+def torchvision_box(rng, height, width, area, ratio):
+    """RandomResizedCrop.get_params, as a loop: (top, left, height, width)."""
+    for _ in range(10):
+        target = height * width * rng.uniform(*area)
+        aspect = math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1])))
+        w, h = round(math.sqrt(target * aspect)), round(math.sqrt(target / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            return rng.integers(0, height - h + 1), rng.integers(0, width - w + 1), h, w
+    if width / height < ratio[0]:
+        h, w = round(width / ratio[0]), width
+    elif width / height > ratio[1]:
+        h, w = height, round(height * ratio[1])
+    else:
+        h, w = height, width
+    return (height - h) // 2, (width - w) // 2, h, w
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("shape", [(1000, 1000), (700, 1100)])
+def test_boxes_are_distributed_as_torchvisions(shape, seed):
+    n = 20_000
+    height, width = shape
+    layer = RandomResizedCrop(32, area=(0.2, 1.0))
+    ours = layer.draw(n, height, width, seed=(seed, 0))["box"].numpy().astype(float).T
+    rng = np.random.default_rng(seed)
+    theirs = np.array([torchvision_box(rng, *shape, layer.area, layer.ratio) for _ in range(n)], float).T
+    for statistic in (
+        lambda top, left, h, w: np.log(w / h),
+        lambda top, left, h, w: w * h,
+        lambda top, left, h, w: (top + rng.uniform(size=n)) / (height - h + 1),
+        lambda top, left, h, w: (left + rng.uniform(size=n)) / (width - w + 1),
+    ):
+        assert stats.ks_2samp(statistic(*ours), statistic(*theirs)).pvalue > 1e-3
+
+
+def test_first_tries_are_uniform_in_area_and_log_ratio():
+    # Crops this small always fit, hence nothing is rejected and the distributions are the stated ones.
+    layer = RandomResizedCrop(32, area=(0.1, 0.4))
+    for seed in range(3):
+        _, _, h, w = layer.draw(20_000, 4000, 4000, seed=(0, seed))["box"].numpy().astype(float).T
+        assert stats.kstest(w * h / 4000**2, stats.uniform(0.1, 0.3).cdf).pvalue > 1e-3
+        low, high = np.log([3 / 4, 4 / 3])
+        assert stats.kstest(np.log(w / h), stats.uniform(low, high - low).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("shape", "box"),
+    [
+        ((10, 100), (0, 43, 10, 13)),  # too wide: full height, 4/3 of it wide
+        ((100, 10), (43, 0, 13, 10)),
+        ((100, 110), (0, 0, 100, 110)),  # within the ratios: all of it
+        ((1, 1), (0, 0, 1, 1)),
+    ],
+)
+def test_fallback_is_the_central_crop(shape, box):
+    layer = RandomResizedCrop(8, area=(4.0, 5.0))  # no try fits
+    assert np.all(layer.draw(50, *shape, seed=(0, 0))["box"].numpy() == box)
+
+
+def test_extreme_image_sometimes_falls_back():
+    boxes = RandomResizedCrop(8, area=(0.1, 1.0)).draw(2000, 10, 100, seed=(0, 0))["box"].numpy()
+    top, left, height, width = boxes.T
+    assert 0.01 < np.mean((boxes == (0, 43, 10, 13)).all(axis=1)) < 0.9
+    assert np.all(
+        (top >= 0) & (top + height <= 10) & (left >= 0) & (left + width <= 100) & (height > 0) & (width > 0)
+    )
+
+
+def test_positions_reach_both_ends():
+    top, _, height, _ = RandomResizedCrop(8, area=(0.5, 0.9)).draw(5000, 8, 8, seed=(0, 0))["box"].numpy().T
+    assert np.any((top == 0) & (height < 8))
+    assert np.any((top == 8 - height) & (height < 8))
+
+
+def test_flip_has_its_probability():
+    flips = RandomResizedCrop(8, flip=0.3).draw(20_000, 8, 8, seed=(0, 0))["flip"].numpy()
+    assert stats.binomtest(int(flips.sum()), len(flips), 0.3).pvalue > 1e-3
