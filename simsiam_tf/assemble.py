@@ -1,4 +1,4 @@
-"""From a Config to data, networks and optimizer: the only place where configuration meets the plain arguments of models."""
+"""From a Config to data, networks and optimizer: where configuration meets the plain arguments of models."""
 
 import keras
 import tensorflow as tf

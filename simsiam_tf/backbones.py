@@ -77,9 +77,7 @@ def _full_precision():
 def _normalize(images, mean, std):
     # As float64 arrays: Keras would round Python floats to float32 even under a float64 policy.
     mean, std = np.asarray(mean, "float64"), np.asarray(std, "float64")
-    normalization = keras.layers.Rescaling(
-        1 / (255 * std), -mean / std, dtype=_full_precision(), name="normalization"
-    )
+    normalization = keras.layers.Rescaling(1 / (255 * std), -mean / std, dtype=_full_precision(), name="normalization")
     return normalization(images)
 
 

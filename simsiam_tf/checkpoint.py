@@ -108,7 +108,9 @@ class CheckpointFolder:
             except CorruptCheckpoint as error:
                 log.warning("passing over a corrupt checkpoint: %s", error)
         if files:
-            raise InputError(f"{self.path}: none of {len(files)} checkpoints can be read; delete the folder to start anew")
+            raise InputError(
+                f"{self.path}: none of {len(files)} checkpoints can be read; delete the folder to start anew"
+            )
         return None
 
 

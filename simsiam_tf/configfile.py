@@ -39,8 +39,9 @@ class ConfigFile(ActionConfigFile):
 
 def shipped_folder() -> Path:
     """Where the shipped YAML files are: beside the package in a clone, inside it when installed."""
-    clone = Path(__file__).resolve().parents[1] / "configs"
-    return clone if clone.is_dir() else Path(__file__).resolve().parent / "configs"
+    package = Path(__file__).resolve().parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
 
 
 def find(name: str) -> Path:
@@ -135,22 +136,49 @@ def yaml_values(config: Config) -> dict:
     return plain(asdict(config))
 
 
-_AT_LEAST_ONE = (
-    "data.image_size data.store_size data.limit data.test_limit backbone.width method.projection_dim "
-    "method.projector_hidden method.predictor_hidden optimizer.batch_size optimizer.epochs "
-    "training.steps_per_execution training.stop_after_steps training.checkpoint_epochs training.keep_checkpoints "
-    "monitor.knn_bank monitor.collapse_patience evaluation.subsets evaluation.neighbors evaluation.linear_epochs "
-    "evaluation.supervised_steps"
-).split()
-_AT_LEAST_ZERO = "seed optimizer.warmup_epochs optimizer.weight_decay optimizer.predictor_ratio monitor.knn_epochs monitor.collapse_epochs".split()
-_ABOVE_ZERO = (
-    "optimizer.learning_rate evaluation.temperature evaluation.linear_learning_rate "
-    "evaluation.supervised_learning_rate"
-).split()
-_PROBABILITY = (
-    "augmentation.min_area augmentation.flip augmentation.jitter_probability augmentation.grayscale "
-    "augmentation.blur_probability"
-).split()
+_AT_LEAST_ONE = [
+    "data.image_size",
+    "data.store_size",
+    "data.limit",
+    "data.test_limit",
+    "backbone.width",
+    "method.projection_dim",
+    "method.projector_hidden",
+    "method.predictor_hidden",
+    "optimizer.batch_size",
+    "optimizer.epochs",
+    "training.steps_per_execution",
+    "training.stop_after_steps",
+    "training.checkpoint_epochs",
+    "training.keep_checkpoints",
+    "monitor.knn_bank",
+    "monitor.collapse_patience",
+    "evaluation.subsets",
+    "evaluation.neighbors",
+    "evaluation.linear_epochs",
+    "evaluation.supervised_steps",
+]
+_AT_LEAST_ZERO = [
+    "seed",
+    "optimizer.warmup_epochs",
+    "optimizer.weight_decay",
+    "optimizer.predictor_ratio",
+    "monitor.knn_epochs",
+    "monitor.collapse_epochs",
+]
+_ABOVE_ZERO = [
+    "optimizer.learning_rate",
+    "evaluation.temperature",
+    "evaluation.linear_learning_rate",
+    "evaluation.supervised_learning_rate",
+]
+_PROBABILITY = [
+    "augmentation.min_area",
+    "augmentation.flip",
+    "augmentation.jitter_probability",
+    "augmentation.grayscale",
+    "augmentation.blur_probability",
+]
 
 
 def check(config: Config) -> Config:

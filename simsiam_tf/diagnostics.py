@@ -120,35 +120,23 @@ def collapse_report(z):
     z = np.asarray(z, dtype=np.float64)
     if z.ndim == 2 and not np.isfinite(z).all():
         nan = float("nan")
-        return CollapseReport(
-            nan, nan, nan, nan, "collapsed", "collapsed: the output holds NaN or infinity (diverged)"
-        )
+        return CollapseReport(nan, nan, nan, nan, "collapsed", "collapsed: the output holds NaN or infinity (diverged)")
     n, d = _matrix(z).shape
     if n < 2:
-        raise InputError(
-            f"z has {n} row: collapse cannot be judged from it; give at least 2, better 256 or more."
-        )
+        raise InputError(f"z has {n} row: collapse cannot be judged from it; give at least 2, better 256 or more.")
     std, correlation, rank = feature_std(z), correlation_strength(z), effective_rank(z)
     relative = std * np.sqrt(d)
 
-    levels = {
-        f"spread {relative:.2f} of 1/sqrt(d)": _level(
-            -relative, -RELATIVE_STD_AT_RISK, -RELATIVE_STD_COLLAPSED
-        )
-    }
+    levels = {f"spread {relative:.2f} of 1/sqrt(d)": _level(-relative, -RELATIVE_STD_AT_RISK, -RELATIVE_STD_COLLAPSED)}
     if n >= MIN_ROWS and d >= MIN_CHANNELS:
         levels |= {
             f"correlation {correlation:.2f}": _level(correlation, CORRELATION_AT_RISK, CORRELATION_COLLAPSED),
-            f"effective rank {rank:.1f} of {d}": _level(
-                -rank, -EFFECTIVE_RANK_AT_RISK, -EFFECTIVE_RANK_COLLAPSED
-            ),
+            f"effective rank {rank:.1f} of {d}": _level(-rank, -EFFECTIVE_RANK_AT_RISK, -EFFECTIVE_RANK_COLLAPSED),
         }
     worst = max(levels.values())
     verdict = ("healthy", "at risk", "collapsed")[worst]
     reasons = [text for text, level in levels.items() if level == worst]
-    return CollapseReport(
-        std, float(relative), correlation, rank, verdict, f"{verdict}: {', '.join(reasons)}"
-    )
+    return CollapseReport(std, float(relative), correlation, rank, verdict, f"{verdict}: {', '.join(reasons)}")
 
 
 def _level(badness, at_risk, collapsed):

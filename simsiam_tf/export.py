@@ -3,6 +3,7 @@
 import logging
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 
 import keras
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.errors import InputError
+from simsiam_tf.layers import BatchNorm
 
 log = logging.getLogger("simsiam_tf.export")
 # Largest difference from Keras, relative to the largest feature, that still counts as the same model.
@@ -63,8 +65,20 @@ def output_path(format: str, given: str | None, folder: Path) -> Path:
     return path
 
 
+def portable(backbone):
+    """The same network with Keras's own BatchNormalization, so that its file loads without this package."""
+
+    def clone(layer):
+        config = layer.get_config()
+        return (keras.layers.BatchNormalization if isinstance(layer, BatchNorm) else type(layer)).from_config(config)
+
+    copy = keras.models.clone_model(backbone, clone_function=clone)
+    copy.set_weights(backbone.get_weights())
+    return copy
+
+
 def _keras(backbone, path):
-    backbone.save(path)
+    portable(backbone).save(path)
     loaded = keras.models.load_model(path)
     return lambda images: np.asarray(loaded(images, training=False))
 
@@ -78,7 +92,9 @@ def _saved_model(backbone, path):
 def _onnx(backbone, path):
     import onnxruntime  # only this format needs it
 
-    backbone.export(path, format="onnx", verbose=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # Keras looks for np.object, which tf2onnx wants
+        backbone.export(path, format="onnx", verbose=False)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return lambda images: session.run(None, {name: images})[0]

@@ -110,7 +110,9 @@ def print_table(result: dict, subsets: int) -> None:
     table.add_column("features")
     table.add_column("classifier")
     for fraction in fractions:
-        table.add_column(f"{fraction:.4g}".join(["", ""]) if fraction > 1 else f"{100 * fraction:.4g} %", justify="right")
+        table.add_column(
+            f"{fraction:.4g}".join(["", ""]) if fraction > 1 else f"{100 * fraction:.4g} %", justify="right"
+        )
     for name, rows in by_fraction.items():
         kinds = {"supervised": ["supervised"]}.get(name, ["knn", "linear"])
         for kind in kinds:

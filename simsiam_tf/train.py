@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 
 import keras
 import tensorflow as tf
 
-from simsiam_tf import final, figures
+from simsiam_tf import figures, final
 from simsiam_tf.assemble import build_method, compile_method, has_gpu, load_data, set_up
 from simsiam_tf.callbacks import (
     CollapseMonitor,
@@ -23,6 +24,7 @@ from simsiam_tf.callbacks import (
 from simsiam_tf.callbacks.checkpointer import Checkpointer
 from simsiam_tf.config import Config
 from simsiam_tf.data import training_batches
+from simsiam_tf.errors import InputError
 from simsiam_tf.interrupt import Interrupt
 from simsiam_tf.run import RunFolder
 
@@ -126,6 +128,11 @@ def fit(config: Config, model, splits, callbacks, steps_per_epoch: int) -> float
                 shuffle=False,
                 verbose=0,
             )
+    except tf.errors.OpError as error:
+        # The input pipeline runs in TensorFlow's threads, which pass an exception on as text.
+        if found := re.search(r"InputError: (.*)", str(error)):
+            raise InputError(found[1]) from error
+        raise
     finally:
         for callback in callbacks:
             if isinstance(callback, ProgressBar):

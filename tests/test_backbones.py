@@ -170,9 +170,7 @@ class TestInput:
         keras.config.set_dtype_policy(policy)
         model = backbones.build("resnet18", width=2)
         x = images().astype("float32") + 0.3
-        parts = keras.Model(
-            model.input, [model.get_layer(name).output for name in ("normalization", "conv1")]
-        )
+        parts = keras.Model(model.input, [model.get_layer(name).output for name in ("normalization", "conv1")])
         normalized, convolved = parts(x)
         expected = (x / 255 - [0.4914, 0.4822, 0.4465]) / [0.2470, 0.2435, 0.2616]
         np.testing.assert_allclose(normalized, expected, atol=1e-6)

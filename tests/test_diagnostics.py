@@ -115,9 +115,7 @@ def test_few_rows_limit_the_rank():
     z = gaussian(n=5, d=64)
     assert dg.singular_values(z).shape == (64,)
     assert np.count_nonzero(dg.singular_values(z)) == 4
-    assert dg.singular_values(z)[:5] == pytest.approx(
-        np.linalg.svd(z - z.mean(axis=0), compute_uv=False), abs=1e-6
-    )
+    assert dg.singular_values(z)[:5] == pytest.approx(np.linalg.svd(z - z.mean(axis=0), compute_uv=False), abs=1e-6)
     assert dg.effective_rank(z) < 4.0001
     # Too few rows to judge correlation (chance alone gives 0.4) and rank; the spread is fine.
     assert dg.collapse_report(z).verdict == "healthy"

@@ -42,7 +42,9 @@ def arguments(output, name="run", **changes):
 def start(output, **changes):
     command = [sys.executable, "-m", "simsiam_tf", *arguments(output, **changes)]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +78,15 @@ def test_the_run_folder_explains_itself(run):
 
 def test_result_holds_the_final_figures(run):
     result = json.loads((run / "result.json").read_text())
-    assert {"method", "epochs", "seed", "feature_std", "correlation_strength", "spectrum_auc", "seconds"} <= result.keys()
+    assert {
+        "method",
+        "epochs",
+        "seed",
+        "feature_std",
+        "correlation_strength",
+        "spectrum_auc",
+        "seconds",
+    } <= result.keys()
     assert result["method"] == "simsiam"
     assert result["epochs"] == 4
     assert result["steps"] == 20
@@ -165,6 +175,16 @@ def test_export_writes_a_checked_file_once(run, format, tmp_path, capsys):
     assert "exists" in capsys.readouterr().err
 
 
+def test_the_exported_keras_file_needs_keras_alone(run, tmp_path):
+    output = tmp_path / "m.keras"
+    assert cli.main(["export", str(run), "--format", "keras", "--output", str(output)]) == 0
+    code = (
+        f"import keras, sys; print(keras.models.load_model({str(output)!r}).output_shape, 'simsiam_tf' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert done.stdout.strip() == "(None, 32) False"
+
+
 def test_export_refuses_unknown_formats_and_endings(run, tmp_path, capsys):
     assert cli.main(["export", str(run), "--format", "tflite"]) == 2
     assert "'tflite' is unknown; give one of keras, saved_model, onnx" in capsys.readouterr().err
@@ -178,7 +198,7 @@ def test_export_notices_a_model_that_differs(run, tmp_path, monkeypatch):
     backbone = keras.models.load_model(run / "backbone.keras")
     wrong = dict(export.FORMATS, keras=lambda model, path: lambda images: 1.001 * np.asarray(model(images)))
     monkeypatch.setattr(export, "FORMATS", wrong)
-    with pytest.raises(export.InputError, match="differ by 0.001"):
+    with pytest.raises(export.InputError, match=r"differ by 0\.001"):
         export.export(backbone, tmp_path / "m.keras", "keras", 12)
     assert not list(tmp_path.iterdir())
 
@@ -308,6 +328,28 @@ def test_a_corrupt_backbone_is_refused(output, tmp_path, capsys):
     (tmp_path / "backbone.keras").unlink()
     assert cli.main(["export", str(tmp_path), "--format", "onnx"]) == 2
     assert "has no backbone.keras yet" in capsys.readouterr().err
+
+
+def test_a_folder_that_vanishes_while_training_is_one_line(tmp_path, capsys, monkeypatch):
+    from PIL import Image
+
+    from simsiam_tf.data.files import FileImages
+
+    (tmp_path / "pictures").mkdir()
+    for index in range(40):
+        Image.new("RGB", (16, 20), (index, 0, 0)).save(tmp_path / "pictures" / f"{index}.png")
+    open_file, opened = FileImages.open, []
+
+    def gone(self, image_id):
+        opened.append(image_id)
+        return open_file(self, image_id if len(opened) < 60 else "gone.png")
+
+    monkeypatch.setattr(FileImages, "open", gone)
+    changes = {"data__source": "folder", "data__path": tmp_path / "pictures", "data__validation_fraction": 0.0}
+    assert cli.main(arguments(tmp_path, data__memory_limit_gb=0.0, **changes)) == 2
+    err = capsys.readouterr().err
+    assert "check that the folder is still there" in err.splitlines()[-1]
+    assert "Traceback" not in err
 
 
 def test_pictures_without_labels_train_and_say_so_once(tmp_path, capsys):

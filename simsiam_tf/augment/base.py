@@ -64,9 +64,13 @@ def uniform(shape, seed):
     return tf.cast(tf.bitwise.bitwise_and(bits, 2**24 - 1), tf.float32) * 2.0**-24
 
 
-def whole_levels(pixels):
-    """Round to the nearest 8-bit level, halves up, as Pillow's fixed-point arithmetic does."""
-    return tf.floor(pixels + 0.5)
+def whole_levels(pixels, halves=1e-4):
+    """Round to the nearest 8-bit level, as Pillow's fixed-point arithmetic does.
+
+    Exact halves are frequent (a crop magnified twice), and float32 errors would send them up on one device and
+    down on another: `halves`, above those errors, sends them up, or down if negative.
+    """
+    return tf.floor(pixels + (0.5 + halves))
 
 
 def per_image(values):

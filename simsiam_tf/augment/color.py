@@ -97,9 +97,10 @@ def where(condition, planes, others):
 
 
 def luma(planes):
-    """Pillow's conversion to "L": ITU-R 601-2, rounded to whole levels. (n, h, w)."""
+    """Pillow's conversion to "L": ITU-R 601-2 in 16-bit fixed point, rounded to whole levels. (n, h, w)."""
     red, green, blue = planes
-    return whole_levels(0.299 * red + 0.587 * green + 0.114 * blue)
+    # Below 2^24, where float32 is exact on whole levels: the same on every device.
+    return tf.floor((19595 * red + 38470 * green + 7471 * blue + 32768) / 65536)
 
 
 def blend(planes, operation, factor):

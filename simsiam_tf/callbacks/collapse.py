@@ -11,7 +11,7 @@ from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.features import Extractor
 
 log = logging.getLogger("simsiam_tf.collapse")
-SAMPLE = 1024
+SAMPLE = 512
 
 
 class CollapseMonitor(keras.callbacks.Callback):
@@ -21,7 +21,7 @@ class CollapseMonitor(keras.callbacks.Callback):
     changes; see `diagnostics.collapse_report` for its thresholds.
 
     Args:
-        images: uint8 array (n, h, w, 3) or MonitorImages; the first 1,024 are used.
+        images: uint8 array (n, h, w, 3) or MonitorImages; the first 512 are used.
         every: Epochs between two looks; the last epoch is always looked at.
         patience: "collapsed" verdicts in a row that end the training. An untrained network can look collapsed.
         stop: False reports and goes on.

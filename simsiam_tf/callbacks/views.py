@@ -16,8 +16,10 @@ def view_grid(model, images, step=0):
     views = [np.asarray(view) for view in model.draw_views(tf.constant(images), step)]
     side = views[0].shape[1:3]
     originals = np.asarray(tf.image.resize(images, side, antialias=True))
-    rows = [np.concatenate(list(np.pad(row, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255)), axis=1)
-            for row in (originals, *views)]
+    rows = [
+        np.concatenate(list(np.pad(row, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255)), axis=1)
+        for row in (originals, *views)
+    ]
     return np.clip(np.rint(np.concatenate(rows, axis=0)), 0, 255).astype(np.uint8)
 
 

@@ -104,9 +104,7 @@ class FileImages(ImageSet):
             image = self._decode(other)
             if not isinstance(image, UnreadableImage):
                 taker = self.ids[other]
-                log.warning(
-                    "%s of %s cannot be decoded (%s); %s takes its place", name, self.name, error, taker
-                )
+                log.warning("%s of %s cannot be decoded (%s); %s takes its place", name, self.name, error, taker)
                 self.ids[row] = taker
                 if self._labels is not None:
                     self._labels[row] = self._labels[other]

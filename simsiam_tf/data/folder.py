@@ -19,9 +19,7 @@ def folder(request):
         InputError: no such folder, no image files in it, or a class in the test part only.
     """
     if request.path is None:
-        raise InputError(
-            "data.path: none given, but data.source folder needs one; give a folder of image files"
-        )
+        raise InputError("data.path: none given, but data.source folder needs one; give a folder of image files")
     root = Path(request.path).expanduser()
     try:
         train_part, test_part = _parts(root, request)
@@ -49,9 +47,7 @@ def _images(root, part, side, class_names=None):
     ids = sorted(_image_files(root, part))
     if not ids:
         known = " ".join(EXTENSIONS)
-        raise InputError(
-            f"data.path: {root / part} has no image files; give a folder with files of type {known}"
-        )
+        raise InputError(f"data.path: {root / part} has no image files; give a folder with files of type {known}")
     parents = _classes(ids, part)
     if parents is None or (class_names is None and len(set(parents)) == 1):
         return FileImages(root, root.name + f"/{part}" * bool(part), side, ids)

@@ -90,9 +90,7 @@ class ImageSet:
         """
         side = self.side if crop is None else crop
         if not 1 <= side <= self.side:
-            raise InputError(
-                f"crop: {crop} px does not fit into images of {self.side} px; use 1 to {self.side}"
-            )
+            raise InputError(f"crop: {crop} px does not fit into images of {self.side} px; use 1 to {self.side}")
         start = (self.side - side) // 2
         window = slice(start, start + side)
         # A generator expression: with `yield`, the error above would wait for the first batch.

@@ -84,17 +84,11 @@ def load(
         if value is not None and value < 1:
             raise InputError(f"data.{argument}: {value} is below 1; use a positive whole number")
     if not 0 <= validation_fraction < 1:
-        raise InputError(
-            f"data.validation_fraction: {validation_fraction} must be at least 0 and below 1, such as 0.2"
-        )
+        raise InputError(f"data.validation_fraction: {validation_fraction} must be at least 0 and below 1, such as 0.2")
     if memory_limit_gb < 0:
-        raise InputError(
-            f"data.memory_limit_gb: {memory_limit_gb} is negative; use 0 to stream from disk, or more"
-        )
+        raise InputError(f"data.memory_limit_gb: {memory_limit_gb} is negative; use 0 to stream from disk, or more")
     memory_limit = memory_limit_gb * 1e9
-    request = Request(
-        name, path, store_size, train_split, test_split, validation_fraction, memory_limit, seed
-    )
+    request = Request(name, path, store_size, train_split, test_split, validation_fraction, memory_limit, seed)
     train, test = SOURCES[source](request)
     if validation_fraction and test is None:
         train, test = _held_out(train, validation_fraction, seed)
@@ -145,9 +139,7 @@ def arrays(request):
         raise InputError(f"data.path: {path} is not a file; give an .npz or .npy file")
     content = _read_arrays(path)
     if "images" not in content:
-        raise InputError(
-            f"data.path: {path} holds {', '.join(content)}; save it with numpy.savez(path, images=...)"
-        )
+        raise InputError(f"data.path: {path} holds {', '.join(content)}; save it with numpy.savez(path, images=...)")
     train = _raw(content, "", path, request)
     has_test = "test_images" in content and not request.validation_fraction
     return train, _raw(content, "test_", path, request) if has_test else None
@@ -177,8 +169,7 @@ def _checked_arrays(images, labels, where):
     channels = images.shape[3] if images.ndim == 4 else 1
     if images.ndim not in (3, 4) or channels not in (1, 3, 4) or 0 in images.shape:
         raise InputError(
-            f"{where}: shape {images.shape} is not that of images; give (n, h, w) or (n, h, w, channels) "
-            "with 1, 3 or 4"
+            f"{where}: shape {images.shape} is not that of images; give (n, h, w) or (n, h, w, channels) with 1, 3 or 4"
         )
     if images.dtype != np.uint8:
         raise InputError(

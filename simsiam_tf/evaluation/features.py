@@ -32,9 +32,7 @@ class Extractor:
             images = np.asarray(batch)
             size = size or len(images)
             if len(images) > size:
-                raise InputError(
-                    f"batches grow from {size} to {len(images)} images: only the last may differ in size."
-                )
+                raise InputError(f"batches grow from {size} to {len(images)} images: only the last may differ in size.")
             padding = np.zeros((size - len(images), *images.shape[1:]), images.dtype)
             padded = np.concatenate([images, padding]) if len(padding) else images
             features.append(self._forward(tf.constant(padded)).numpy()[: len(images)])
@@ -75,9 +73,7 @@ def as_feature_pair(train_features, test_features):
     """Both as finite float32 (n, d) of the same d, or InputError."""
     train, test = as_features("train_features", train_features), as_features("test_features", test_features)
     if train.shape[1] != test.shape[1]:
-        raise InputError(
-            f"test_features have d = {test.shape[1]}, train_features {train.shape[1]}: use one encoder."
-        )
+        raise InputError(f"test_features have d = {test.shape[1]}, train_features {train.shape[1]}: use one encoder.")
     return train, test
 
 
@@ -87,9 +83,7 @@ def as_labels(name, labels, n):
     if labels.shape != (n,):
         raise InputError(f"{name} has shape {labels.shape}: expected one label for each of the {n} features.")
     if not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(
-            f"{name} has dtype {labels.dtype}: expected class numbers; give whole numbers from 0."
-        )
+        raise InputError(f"{name} has dtype {labels.dtype}: expected class numbers; give whole numbers from 0.")
     if labels.min(initial=0) < 0:
         raise InputError(f"{name} holds {labels.min()}: expected class numbers; give whole numbers from 0.")
     return labels.astype(np.int64)

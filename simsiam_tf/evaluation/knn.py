@@ -45,9 +45,7 @@ def knn_predict(
     return np.concatenate(predictions)
 
 
-def knn_accuracy(
-    train_features, train_labels, test_features, test_labels, k=200, temperature=0.1, **options
-) -> float:
+def knn_accuracy(train_features, train_labels, test_features, test_labels, k=200, temperature=0.1, **options) -> float:
     """Share of test features classified right, in [0, 1]; arguments and errors as in `knn_predict`.
 
     A test label that the training labels lack counts as an error.

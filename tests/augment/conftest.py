@@ -1,4 +1,4 @@
-"""Images for the tests of the augmentations: smooth ones made here, and photographs where they are present."""
+"""Images for the tests of the augmentations: smooth ones made here, and photographs if present."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from PIL import Image
 
 
 def smooth_image(height, width, seed):
-    """Natural-like: a few coarse random fields of full range, blown up, and a little fine grain. (h, w, 3) uint8."""
+    """Natural-like: a coarse random field of full range, blown up, and a little grain. (h, w, 3) uint8."""
     rng = np.random.default_rng(seed)
     coarse = Image.fromarray(rng.integers(0, 256, (5, 5, 3), np.uint8))
     grain = rng.normal(0, 4, (height, width, 3))

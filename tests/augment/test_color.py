@@ -65,7 +65,7 @@ def test_blends_of_photographs(photos, close_to_pillow, name):
 
 
 def assert_hue_is_pillows(images):
-    """As close as can be: Pillow's float32 hue falls a step short where the exact one is a whole number of steps.
+    """As close as can be: Pillow's float32 hue may fall a step short of an exact whole number of steps.
 
     A step of hue is at most six levels; that happens in some pixels of ten thousand.
     """

@@ -200,9 +200,7 @@ def test_streaming_equals_memory(photo_folder):
     np.testing.assert_array_equal(memory.images, np.concatenate(list(streamed.batches(2))))
     np.testing.assert_array_equal(memory.images, streamed.load().images)
     np.testing.assert_array_equal(memory.labels, streamed.labels)
-    first, second = (
-        data.training_batches(s, 2, seed=3, steps=4, with_labels=True) for s in (memory, streamed)
-    )
+    first, second = (data.training_batches(s, 2, seed=3, steps=4, with_labels=True) for s in (memory, streamed))
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a[0], b[0])
         np.testing.assert_array_equal(a[1], b[1])

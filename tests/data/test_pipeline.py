@@ -51,9 +51,7 @@ def test_remainder_is_dropped():
 @pytest.mark.parametrize("start", [1, 3, 4, 9])
 def test_resume_equals_skip(start):
     whole = rows(training_batches(numbered(23), 5, seed=7, steps=14))
-    assert (
-        rows(training_batches(numbered(23), 5, seed=7, start_step=start, steps=14 - start)) == whole[start:]
-    )
+    assert rows(training_batches(numbered(23), 5, seed=7, start_step=start, steps=14 - start)) == whole[start:]
 
 
 def test_seeds():
@@ -70,9 +68,7 @@ def test_infinite_without_steps():
 
 
 def test_labels_belong_to_images():
-    for images, labels in training_batches(
-        numbered(), 5, seed=0, with_labels=True, steps=8
-    ).as_numpy_iterator():
+    for images, labels in training_batches(numbered(), 5, seed=0, with_labels=True, steps=8).as_numpy_iterator():
         np.testing.assert_array_equal(images[:, 0, 0, 0] % 4, labels)
 
 

@@ -40,9 +40,7 @@ def test_digits_pixels_at_their_own_size():
 
 
 def test_digits_split_follows_seed_and_fraction():
-    first, again, other = (
-        data.load("digits", image_size=8, seed=seed).test.ids.tolist() for seed in (0, 0, 1)
-    )
+    first, again, other = (data.load("digits", image_size=8, seed=seed).test.ids.tolist() for seed in (0, 0, 1))
     assert first == again
     assert first != other
     assert len(data.load("digits", image_size=8, validation_fraction=0.5).test) == pytest.approx(898, abs=5)

@@ -61,9 +61,7 @@ def test_holdout_is_stratified():
     np.testing.assert_array_equal(np.bincount(LABELS[holdout(LABELS, 0.99, seed=0)[0]]), [1, 1, 1, 1])
 
 
-@pytest.mark.parametrize(
-    ("rows", "fraction"), [(10, 0.0), (10, 1.0), (10, -1), (10, 0.01), (1, 0.5), (0, 0.5)]
-)
+@pytest.mark.parametrize(("rows", "fraction"), [(10, 0.0), (10, 1.0), (10, -1), (10, 0.01), (1, 0.5), (0, 0.5)])
 def test_holdout_refuses_empty_sides(rows, fraction):
     with pytest.raises(InputError, match=rf"data\.validation_fraction: {fraction}"):
         holdout(rows, fraction, seed=0)

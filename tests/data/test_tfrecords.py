@@ -26,9 +26,7 @@ def test_cifar_statistics(cifar):
     assert (len(train), len(test)) == (50_000, 10_000)
     assert train.in_memory
     assert train.image_shape == (32, 32, 3)
-    counts = np.array(
-        [np.bincount(train.images[..., channel].ravel(), minlength=256) for channel in range(3)]
-    )
+    counts = np.array([np.bincount(train.images[..., channel].ravel(), minlength=256) for channel in range(3)])
     values = np.arange(256) / 255
     mean = counts @ values / counts.sum(1)
     std = np.sqrt(counts @ values**2 / counts.sum(1) - mean**2)
@@ -66,9 +64,7 @@ def test_cifar_streamed_equals_memory(cifar):
     subset = streamed.train.take(rows)
     np.testing.assert_array_equal(subset.labels, train.labels[rows])
     assert subset.ids.tolist() == [str(row) for row in rows]
-    first, second = (
-        data.training_batches(s, 64, seed=3, start_step=770, steps=14) for s in (train, streamed.train)
-    )
+    first, second = (data.training_batches(s, 64, seed=3, start_step=770, steps=14) for s in (train, streamed.train))
     for a, b in zip(first, second, strict=True):  # over the border of an epoch of 781 steps
         np.testing.assert_array_equal(a, b)
 
@@ -152,9 +148,7 @@ def test_varying_sizes(prepared, memory_limit_gb):
 def test_gray_unlabelled_and_resized(prepared, memory_limit_gb):
     path, images = prepared("gray", (10, 14, 1), [(10, 14)] * 3, None)
     arguments = {"name": "gray", "path": path, "image_size": 5, "memory_limit_gb": memory_limit_gb}
-    with pytest.raises(
-        InputError, match=r"data\.test_split: test .*known: train; .*data\.validation_fraction"
-    ):
+    with pytest.raises(InputError, match=r"data\.test_split: test .*known: train; .*data\.validation_fraction"):
         data.load("tfds", **arguments)
     train, test = data.load("tfds", test_split=None, **arguments)
     assert test is None

@@ -17,9 +17,7 @@ def slow_knn(bank, labels, queries, k, temperature, num_classes):
     predictions = []
     for query in queries.astype(float):
         cosines = [
-            float(row @ query) / (np.linalg.norm(row) * np.linalg.norm(query))
-            if row.any() and query.any()
-            else 0.0
+            float(row @ query) / (np.linalg.norm(row) * np.linalg.norm(query)) if row.any() and query.any() else 0.0
             for row in bank.astype(float)
         ]
         nearest = sorted(range(len(bank)), key=lambda i: (-cosines[i], i))[:k]
@@ -36,9 +34,7 @@ def random_problem(m=300, n=60, d=8, classes=5, seed=0):
     return bank, rng.integers(0, classes, m), rng.normal(size=(n, d)).astype(np.float32)
 
 
-@pytest.mark.parametrize(
-    ("k", "temperature"), [(1, 0.1), (7, 0.1), (50, 0.02), (200, 0.1), (200, 5.0), (999, 0.1)]
-)
+@pytest.mark.parametrize(("k", "temperature"), [(1, 0.1), (7, 0.1), (50, 0.02), (200, 0.1), (200, 5.0), (999, 0.1)])
 def test_equals_the_slow_loop(k, temperature):
     bank, labels, queries = random_problem()
     expected = slow_knn(bank, labels, queries, k, temperature, 5)

@@ -88,9 +88,7 @@ def test_large_features_stay_finite(scale):
 
 def test_the_seed_decides():
     x, y = blobs(300, spread=1.0)
-    first, again, other = (
-        linear_probe(x, y, x, y, epochs=3, batch_size=64, seed=seed).kernel for seed in (0, 0, 1)
-    )
+    first, again, other = (linear_probe(x, y, x, y, epochs=3, batch_size=64, seed=seed).kernel for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, other)
 

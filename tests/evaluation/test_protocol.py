@@ -54,9 +54,7 @@ def test_digits_from_raw_pixels(digits):
 
 def test_settings_reach_the_evaluators(digits, monkeypatch):
     seen = []
-    monkeypatch.setattr(
-        protocol, "knn_accuracy", lambda x, y, *test, **options: seen.append((len(x), options)) or 0.5
-    )
+    monkeypatch.setattr(protocol, "knn_accuracy", lambda x, y, *test, **options: seen.append((len(x), options)) or 0.5)
     original = protocol.linear_probe
     monkeypatch.setattr(
         protocol,
@@ -83,9 +81,7 @@ def test_supervised_sees_the_same_subsets(digits):
     x, y, x_test, y_test = digits
     recorder = Recorder()
     rows = evaluate_supervised(recorder, x, y, x_test, y_test, subsets=2, seed=3)
-    for (images, labels), (*_, index) in zip(
-        recorder.fitted, label_subsets(y, subsets=2, seed=3), strict=True
-    ):
+    for (images, labels), (*_, index) in zip(recorder.fitted, label_subsets(y, subsets=2, seed=3), strict=True):
         np.testing.assert_array_equal(images, x[index])
         np.testing.assert_array_equal(labels, y[index])
     assert [row["supervised_accuracy"] for row in rows] == [0.1, 0.2, 0.3, 0.4, 0.5]

@@ -101,9 +101,7 @@ def test_every_step_has_its_own_seed_and_everything_is_trained():
 def test_one_step_is_sgd_on_the_cross_entropy():
     """A single step: w - lr (g + decay w), with lr = base * batch / 256."""
     options = {**OPTIONS, "steps_per_epoch": 1, "epochs": 1, "weight_decay": 0.1}
-    benchmark = SupervisedBenchmark(
-        backbone(), 3, lambda images, seed: tf.cast(images, tf.float32), **options
-    )
+    benchmark = SupervisedBenchmark(backbone(), 3, lambda images, seed: tf.cast(images, tf.float32), **options)
     images, labels = colours(32)
     variables = benchmark.model.trainable_variables
     before = [v.numpy() for v in variables]

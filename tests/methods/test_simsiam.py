@@ -192,10 +192,10 @@ def test_only_a_gpu_makes_keras_compile_by_itself(small_model):
 
 def test_a_backbone_without_pooling_is_refused():
     conv = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3)])
-    with pytest.raises(InputError, match="backbone.*pooling"):
+    with pytest.raises(InputError, match=r"backbone.*pooling"):
         SimSiam(conv)
 
 
 def test_an_unknown_predictor_is_refused(small_model):
-    with pytest.raises(InputError, match="predictor.*'linear'"):
+    with pytest.raises(InputError, match=r"predictor.*'linear'"):
         small_model(predictor="linear")
