@@ -6,18 +6,14 @@ Each figure is the median over several timed calls on uint8 images of the views'
 """
 
 import argparse
-import datetime
-import json
 import os
-import platform
 import statistics
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import keras
-import keras_cv
 import numpy as np
+import record
 import tensorflow as tf
 
 from simsiam_tf.augment import RECIPES, recipe
@@ -67,37 +63,8 @@ def main():
         print(f"{name:12}{rates}{r['first_call_seconds']:>10} s")
 
     if arguments.json:
-        record = {
-            "recipe": arguments.recipe,
-            "image_size": arguments.image_size,
-            "batch_size": arguments.batch_size,
-            "repeats": arguments.repeats,
-            "results": results,
-            "machine": {
-                "platform": platform.platform(),
-                "processor": processor(),
-                "cores": os.cpu_count(),
-                "devices": [device.name for device in tf.config.list_physical_devices()],
-            },
-            "versions": {
-                "python": platform.python_version(),
-                "tensorflow": tf.__version__,
-                "keras": keras.__version__,
-                "keras_cv": keras_cv.__version__,
-            },
-            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        }
-        with open(arguments.json, "w") as file:
-            json.dump(record, file, indent=2)
-
-
-def processor():
-    """The processor's name; Linux keeps it out of `platform`."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
+        setting = {name: getattr(arguments, name) for name in ("recipe", "image_size", "batch_size", "repeats")}
+        record.write(arguments.json, setting | {"results": results})
 
 
 if __name__ == "__main__":

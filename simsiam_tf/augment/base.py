@@ -67,8 +67,8 @@ def uniform(shape, seed):
 def whole_levels(pixels, halves=1e-4):
     """Round to the nearest 8-bit level, as Pillow's fixed-point arithmetic does.
 
-    Exact halves are frequent (a crop magnified twice), and float32 errors would send them up on one device and
-    down on another: `halves`, above those errors, sends them up, or down if negative.
+    Exact halves are frequent (a crop magnified twice), and float32 errors would send them up on one device,
+    down on another: `halves`, larger than those errors, sends them all up, or down if negative.
     """
     return tf.floor(pixels + (0.5 + halves))
 

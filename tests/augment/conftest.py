@@ -10,9 +10,9 @@ def smooth_image(height, width, seed):
     rng = np.random.default_rng(seed)
     coarse = Image.fromarray(rng.integers(0, 256, (5, 5, 3), np.uint8))
     grain = rng.normal(0, 4, (height, width, 3))
-    return np.clip(
-        np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)) + grain, 0, 255
-    ).astype(np.uint8)
+    return np.clip(np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)) + grain, 0, 255).astype(
+        np.uint8
+    )
 
 
 @pytest.fixture

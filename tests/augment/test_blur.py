@@ -47,9 +47,7 @@ def test_variance_is_sigma_squared(sigma):
 
 def test_sigma_and_probability_have_their_distributions():
     for seed in range(3):
-        sigma = (
-            GaussianBlur((0.1, 2.0), probability=0.5).draw(20_000, 32, 32, seed=(seed, 0))["sigma"].numpy()
-        )
+        sigma = GaussianBlur((0.1, 2.0), probability=0.5).draw(20_000, 32, 32, seed=(seed, 0))["sigma"].numpy()
         blurred = sigma[sigma > 0]
         assert stats.binomtest(len(blurred), 20_000, 0.5).pvalue > 1e-3
         assert stats.kstest(blurred, stats.uniform(0.1, 1.9).cdf).pvalue > 1e-3

@@ -49,9 +49,7 @@ def test_blends_are_pillows(batch, close_to_pillow, name, size):
     images = batch(size)
     factors = np.linspace(0.0, 2.0, 8).astype(np.float32)
     ours = only(name).augment_images(tf.cast(images, tf.float32), parameters(8, **{name: factors}))
-    close_to_pillow(
-        ours, [PILLOW[name](Image.fromarray(i), float(f)) for i, f in zip(images, factors, strict=True)]
-    )
+    close_to_pillow(ours, [PILLOW[name](Image.fromarray(i), float(f)) for i, f in zip(images, factors, strict=True)])
 
 
 @pytest.mark.parametrize("name", NAMES[:3])
@@ -59,9 +57,7 @@ def test_blends_of_photographs(photos, close_to_pillow, name):
     images = resized(photos, 96)
     factors = np.linspace(0.6, 1.4, len(images)).astype(np.float32)
     ours = only(name).augment_images(tf.cast(images, tf.float32), parameters(len(images), **{name: factors}))
-    close_to_pillow(
-        ours, [PILLOW[name](Image.fromarray(i), float(f)) for i, f in zip(images, factors, strict=True)]
-    )
+    close_to_pillow(ours, [PILLOW[name](Image.fromarray(i), float(f)) for i, f in zip(images, factors, strict=True)])
 
 
 def assert_hue_is_pillows(images):
@@ -71,9 +67,7 @@ def assert_hue_is_pillows(images):
     """
     turns = np.linspace(-0.5, 0.5, len(images)).astype(np.float32)
     ours = only("hue").augment_images(tf.cast(images, tf.float32), parameters(len(images), hue=turns)).numpy()
-    pillows = [
-        np.asarray(pillow_hue(Image.fromarray(i), float(t))) for i, t in zip(images, turns, strict=True)
-    ]
+    pillows = [np.asarray(pillow_hue(Image.fromarray(i), float(t))) for i, t in zip(images, turns, strict=True)]
     difference = np.abs(ours - np.stack(pillows))
     assert difference.max() <= 6
     assert np.mean(difference > 2) < 1e-3
@@ -101,11 +95,7 @@ def test_all_orders_are_pillows(batch):
     images = np.concatenate([batch(32)] * 3)
     factors = {"brightness": 1.4, "contrast": 0.6, "saturation": 1.3, "hue": 0.08}
     given = {name: np.full(24, value, np.float32) for name, value in factors.items()}
-    ours = (
-        ColorJitter()
-        .augment_images(tf.cast(images, tf.float32), parameters(24, **given, order=orders))
-        .numpy()
-    )
+    ours = ColorJitter().augment_images(tf.cast(images, tf.float32), parameters(24, **given, order=orders)).numpy()
     for image, order, result in zip(images, orders, ours, strict=True):
         expected = Image.fromarray(image)
         for operation in order:

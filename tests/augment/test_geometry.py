@@ -18,18 +18,14 @@ def pillow_crop(image, box, flip, size):
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else image
 
 
-@pytest.mark.parametrize(
-    ("source", "size"), [(32, 32), (57, 32), (17, 32), (224, 32), (300, 224), (96, 224), (8, 16)]
-)
+@pytest.mark.parametrize(("source", "size"), [(32, 32), (57, 32), (17, 32), (224, 32), (300, 224), (96, 224), (8, 16)])
 def test_crop_resize_flip_is_pillows(batch, close_to_pillow, source, size):
     images = batch(source, n=4)
     layer = RandomResizedCrop(size, area=(0.05, 1.0))
     drawn = layer.draw(4, source, source, seed=(3, source))
     drawn["flip"] = tf.constant([True, False, True, False])
     ours = layer.augment_images(tf.cast(images, tf.float32), drawn)
-    pillows = [
-        pillow_crop(*each, size) for each in zip(images, drawn["box"].numpy(), drawn["flip"], strict=True)
-    ]
+    pillows = [pillow_crop(*each, size) for each in zip(images, drawn["box"].numpy(), drawn["flip"], strict=True)]
     close_to_pillow(ours, pillows)
 
 
@@ -112,9 +108,7 @@ def test_extreme_image_sometimes_falls_back():
     boxes = RandomResizedCrop(8, area=(0.1, 1.0)).draw(2000, 10, 100, seed=(0, 0))["box"].numpy()
     top, left, height, width = boxes.T
     assert 0.01 < np.mean((boxes == (0, 43, 10, 13)).all(axis=1)) < 0.9
-    assert np.all(
-        (top >= 0) & (top + height <= 10) & (left >= 0) & (left + width <= 100) & (height > 0) & (width > 0)
-    )
+    assert np.all((top >= 0) & (top + height <= 10) & (left >= 0) & (left + width <= 100) & (height > 0) & (width > 0))
 
 
 def test_positions_reach_both_ends():

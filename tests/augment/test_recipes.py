@@ -54,9 +54,7 @@ def test_layers_get_different_seeds():
     augmenter.layers = [RandomGrayscale(0.5), GaussianBlur(probability=0.5)]
     seeds = []
     for layer in augmenter.layers:
-        layer.draw = lambda n, h, w, seed, draw=layer.draw: (
-            seeds.append(np.asarray(seed)) or draw(n, h, w, seed)
-        )
+        layer.draw = lambda n, h, w, seed, draw=layer.draw: seeds.append(np.asarray(seed)) or draw(n, h, w, seed)
     augmenter(np.zeros((2, 8, 8, 3), np.uint8), tf.constant((0, 0)))
     assert np.any(seeds[0] != seeds[1])
 
@@ -93,9 +91,7 @@ def test_float32_under_every_policy(batch, policy):
     np.testing.assert_array_equal(floats, expected)
 
 
-@pytest.mark.parametrize(
-    "layer", [*LAYERS, recipe("imagenet", 12, hue=0.3, min_area=0.4)], ids=lambda x: x.name
-)
+@pytest.mark.parametrize("layer", [*LAYERS, recipe("imagenet", 12, hue=0.3, min_area=0.4)], ids=lambda x: x.name)
 def test_config_is_complete_and_repeats_the_layer(batch, layer):
     assert set(inspect.signature(type(layer)).parameters) - {"kwargs"} <= set(layer.get_config())
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
