@@ -49,16 +49,20 @@ class ColorJitter(AugmentationLayer):
         return {**factors, "order": order, "apply": random[5] < self.probability}
 
     def augment_images(self, images, transformations, **kwargs):
-        planes = jittered = tf.unstack(images, axis=3)
+        planes = tf.unstack(images, axis=3)
         order = transformations["order"]
         factors = tf.stack([transformations[name] for name in OPERATIONS], axis=1)
-        for k in range(4):
+
+        def step(k, *jittered):
             # Both for all images: cheaper than sorting the images by operation.
-            operation = order[:, k]
+            operation = tf.gather(order, k, axis=1)
             factor = tf.reduce_sum(factors * tf.one_hot(operation, 4), axis=1)
             blended = blend(jittered, operation, factor)
             shifted = shift_hue(jittered, factor) if self.hue else jittered
-            jittered = where(operation == HUE, shifted, blended)
+            return k + 1, *where(operation == HUE, shifted, blended)
+
+        # A loop of four, not four copies: XLA would fuse them and compute each step anew for every later one.
+        _, *jittered = tf.while_loop(lambda k, *_: k < 4, step, [0, *planes], maximum_iterations=4)
         return tf.stack(where(transformations["apply"], jittered, planes), axis=3)
 
     def get_config(self):
