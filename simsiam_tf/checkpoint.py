@@ -5,7 +5,6 @@ A checkpoint is an .npz (a zip of plain arrays, with a CRC-32 each; nothing in i
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf.errors import InputError
+from simsiam_tf.errors import InputError, unwritable
 
 log = logging.getLogger("simsiam_tf.checkpoint")
 META = "meta"
@@ -41,15 +40,6 @@ def save(path: Path, arrays: dict[str, np.ndarray], meta: dict) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise unwritable(path, error) from error
-
-
-def unwritable(path: Path, error: OSError) -> InputError:
-    """The message for a file that could not be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        way_out = "free some space and run the same command again; the last checkpoint is intact"
-    else:
-        way_out = "give another folder with --output"
-    return InputError(f"output: cannot write {path}: {error.strerror or error}; {way_out}")
 
 
 def load(path: Path) -> tuple[dict[str, np.ndarray], dict]:

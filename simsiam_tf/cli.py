@@ -115,6 +115,7 @@ def quiet_tensorflow() -> None:
     """
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":
         return
+    logging.getLogger("absl").setLevel(logging.ERROR)  # tensorflow-datasets warns about itself
     stderr = os.dup(2)
     with open(os.devnull, "w") as nothing:
         os.dup2(nothing.fileno(), 2)
@@ -160,6 +161,9 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f"simsiam-tf: {error}", file=sys.stderr)
         return BAD_INPUT
-    except Interrupted:
+    except OSError as error:
+        print(f"simsiam-tf: {error.filename or 'output'}: {error.strerror or error}; check the folder", file=sys.stderr)
+        return BAD_INPUT
+    except (Interrupted, KeyboardInterrupt):
         print("simsiam-tf: interrupted, everything is saved; run the same command again to go on", file=sys.stderr)
         return INTERRUPTED

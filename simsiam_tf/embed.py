@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simsiam_tf.checkpoint import unwritable
-from simsiam_tf.errors import InputError
+from simsiam_tf.errors import InputError, unwritable
 from simsiam_tf.evaluation.features import Extractor
 
 SUFFIXES = (".parquet", ".npz")

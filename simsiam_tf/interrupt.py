@@ -1,15 +1,16 @@
 """SIGTERM and SIGINT: finish the step, save, leave with code 75 so that the same command goes on later."""
 
+import contextlib
 import signal
 import threading
 
 
 class Interrupted(Exception):
-    """The run was asked to stop and its state is saved."""
+    """The run was asked to stop; what it had reached is saved."""
 
 
 class Interrupt:
-    """Context in which SIGTERM and SIGINT are noted, not obeyed at once.
+    """Context in which SIGTERM and SIGINT raise Interrupted: at once, or where asked for inside `deferred`.
 
     A second signal of the same kind acts as if there were no handler.
     Outside the main thread, where Python allows no handlers, nothing is ever requested.
@@ -19,6 +20,7 @@ class Interrupt:
 
     def __init__(self):
         self.requested = False
+        self._deferred = False
         self._previous = {}
 
     def __enter__(self):
@@ -29,6 +31,17 @@ class Interrupt:
     def _note(self, number, frame):
         self.requested = True
         signal.signal(number, self._previous[number])
+        if not self._deferred:
+            raise Interrupted
+
+    @contextlib.contextmanager
+    def deferred(self):
+        """Inside, a signal is only noted, for `check` at a point where the state can be saved."""
+        self._deferred = True
+        try:
+            yield
+        finally:
+            self._deferred = False
 
     def check(self):
         """Raise Interrupted if a signal came."""

@@ -10,9 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from simsiam_tf import configfile
-from simsiam_tf.checkpoint import CheckpointFolder, unwritable
+from simsiam_tf.checkpoint import CheckpointFolder
 from simsiam_tf.config import Config
-from simsiam_tf.errors import InputError
+from simsiam_tf.errors import InputError, unwritable
 
 PACKAGES = ["simsiam-tf", "tensorflow", "keras", "keras-cv", "tensorflow-datasets", "numpy", "scipy", "scikit-learn"]
 
@@ -85,6 +85,16 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"RUN: {self.backbone} cannot be loaded ({reason}); export or train it again") from error
+
+    def save_backbone(self, backbone) -> None:
+        """Write the encoder, atomically."""
+        partial = self.path / "partial.keras"
+        try:
+            backbone.save(partial)
+            os.replace(partial, self.backbone)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise unwritable(self.backbone, error) from error
 
     def checkpoint_folder(self, keep: int) -> CheckpointFolder:
         return CheckpointFolder(self.checkpoints, keep)

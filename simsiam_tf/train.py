@@ -46,6 +46,11 @@ def pretrain(config: Config) -> dict:
     if done and ("stopped" in done or done["steps"] >= (config.training.stop_after_steps or done["total_steps"])):
         log.info("%s is complete; give another --name to train anew", folder.path)
         return done
+    with Interrupt() as interrupt:
+        return _pretrain(config, folder, interrupt)
+
+
+def _pretrain(config: Config, folder: RunFolder, interrupt: Interrupt) -> dict:
     precision = set_up(config)
     log.info("training on %s in %s", "GPU" if has_gpu() else "CPU", precision)
     folder.write_environment(config, precision, [device.name for device in tf.config.list_physical_devices()])
@@ -54,17 +59,16 @@ def pretrain(config: Config) -> dict:
     steps_per_epoch = len(splits.train) // config.optimizer.batch_size
     model = build_method(config)
     compile_method(model, config, steps_per_epoch)
-    with Interrupt() as interrupt:
+    with interrupt.deferred():
         callbacks, monitor, record = make_callbacks(config, model, splits, folder, interrupt)
         seconds = fit(config, model, splits, callbacks, steps_per_epoch)
-        interrupt.check()
-        model.backbone.save(folder.backbone)
-        result = summary(config, model, record, monitor, seconds)
-        result["total_steps"] = config.optimizer.epochs * steps_per_epoch
-        if "stopped" not in result and splits.test is not None and splits.train.labels is not None:
-            result |= final.evaluate(config, model.backbone, splits, log.info)
-            interrupt.check()
+    interrupt.check()
+    folder.save_backbone(model.backbone)
     figures.draw_run(folder.path, record.rows, model, splits.train)
+    result = summary(config, model, record, monitor, seconds)
+    result["total_steps"] = config.optimizer.epochs * steps_per_epoch
+    if "stopped" not in result and splits.test is not None and splits.train.labels is not None:
+        result |= final.evaluate(config, model.backbone, splits, log.info)
     folder.write_json(folder.result, result)
     return result
 

@@ -16,7 +16,7 @@ SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 @pytest.fixture(autouse=True)
 def clean_keras():
     """Each test starts with fresh layer names and the float32 policy."""
-    keras.backend.clear_session()
+    keras.utils.clear_session(free_memory=False)
     keras.config.set_dtype_policy("float32")
     yield
     keras.config.set_dtype_policy("float32")

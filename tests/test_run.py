@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -92,7 +93,7 @@ def test_result_holds_the_final_figures(run):
     assert result["steps"] == 20
     assert None not in result.values()
     for name in ("knn_accuracy", "linear_accuracy"):
-        assert 0.1 < result[name] <= 1
+        assert 0 < result[name] <= 1
     raw = result["by_fraction"]["raw"]
     assert [row["fraction"] for row in raw] == [1.0, 0.1]
     assert raw[0]["knn_accuracy"] > 0.8  # 160 digits as pixels
@@ -113,7 +114,7 @@ def test_a_finished_run_is_not_trained_again(run, output, capsys):
 
 def test_another_setting_in_the_same_folder_is_refused(run, output, capsys):
     assert cli.main(arguments(output, optimizer__learning_rate=0.5)) == 2
-    assert "optimizer.learning_rate: 0.0" in capsys.readouterr().err
+    assert "optimizer.learning_rate: 0.8 (now 0.5)" in capsys.readouterr().err
 
 
 def test_the_stored_config_repeats_the_run(run, output, tmp_path):
@@ -283,11 +284,11 @@ def test_an_output_that_cannot_be_written_is_refused(tmp_path, capsys):
     assert "output: cannot write" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_output_is_refused(tmp_path, capsys):
     tmp_path.chmod(0o500)
-    assert cli.main(arguments(tmp_path)) == 2
-    assert "Permission denied; give another folder with --output" in capsys.readouterr().err
+    # Modes do not bind root, but nobody makes folders in /sys.
+    assert cli.main(arguments("/sys" if os.geteuid() == 0 else tmp_path)) == 2
+    assert re.search(r"output: cannot write .*; give another folder with --output", capsys.readouterr().err)
 
 
 def test_a_full_disk_ends_the_run_and_keeps_the_last_checkpoint(output, capsys):

@@ -59,7 +59,7 @@ class ColorJitter(AugmentationLayer):
             factor = tf.reduce_sum(factors * tf.one_hot(operation, 4), axis=1)
             blended = blend(jittered, operation, factor)
             shifted = shift_hue(jittered, factor) if self.hue else jittered
-            return k + 1, *where(operation == HUE, shifted, blended)
+            return [k + 1, *where(operation == HUE, shifted, blended)]
 
         # A loop of four, not four copies: XLA would fuse them and compute each step anew for every later one.
         _, *jittered = tf.while_loop(lambda k, *_: k < 4, step, [0, *planes], maximum_iterations=4)

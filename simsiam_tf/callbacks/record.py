@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 
+from simsiam_tf.errors import unwritable
 from simsiam_tf.optimizers import learning_rates
 
 
@@ -53,11 +54,14 @@ class RunRecord(keras.callbacks.Callback):
         """Write all rows; a figure that an epoch did not measure is an empty field."""
         columns = list(dict.fromkeys(column for row in self.rows for column in row))
         partial = self.path.with_suffix(".tmp")
-        with partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(self.rows)
-        os.replace(partial, self.path)
+        try:
+            with partial.open("w", newline="") as file:
+                writer = csv.DictWriter(file, columns)
+                writer.writeheader()
+                writer.writerows(self.rows)
+            os.replace(partial, self.path)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
 
     def last(self, name):
         """The newest value of one column, or None."""
