@@ -1,6 +1,6 @@
 # docker build -t simsiam-tf .                              GPU image: CUDA and cuDNN come as Python wheels
 # docker build -t simsiam-tf:cpu --build-arg DEVICE=cpu .   CPU only
-# docker run --gpus all -v "$PWD/runs:/runs" -v "$PWD/data:/data" simsiam-tf train --config digits
+# mkdir -p runs && docker run --gpus all --user "$(id -u):$(id -g)" -v "$PWD/runs:/runs" simsiam-tf train --config digits
 ARG DEVICE=gpu
 
 FROM debian:bookworm-slim AS build

@@ -18,7 +18,8 @@ lint: $(VENV)/installed-test
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'Python 3.11 or newer is needed; name one with make PYTHON=python3.12'; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || { echo 'on Debian and Ubuntu: apt-get install python3-venv'; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo 'on Debian and Ubuntu: apt-get install python3-venv'; exit 1; }
 
 $(VENV)/installed: requirements.txt pyproject.toml | $(VENV)/bin/python
 	$(RUN)/python -m pip install -q -r requirements.txt

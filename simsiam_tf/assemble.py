@@ -1,5 +1,7 @@
 """From a Config to data, networks and optimizer: where configuration meets the plain arguments of models."""
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -16,11 +18,15 @@ def has_gpu() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
+def is_deterministic(config: Config) -> bool:
+    wanted = config.training.deterministic
+    return not has_gpu() if wanted == "auto" else wanted
+
+
 def set_up(config: Config) -> str:
     """Seed, deterministic ops and precision policy of this process; returns the precision in use."""
     keras.utils.set_random_seed(config.seed)
-    deterministic = config.training.deterministic
-    if deterministic == "true" or (deterministic == "auto" and not has_gpu()):
+    if is_deterministic(config):
         # keras-cv's layers take this generator when they are made, seeded or not; ours never draw from it.
         tf.random.set_global_generator(tf.random.Generator.from_seed(config.seed))
         tf.config.experimental.enable_op_determinism()
@@ -32,13 +38,9 @@ def set_up(config: Config) -> str:
 
 
 def load_data(config: Config) -> data.Splits:
-    """Training and test images.
-
-    Raises:
-        InputError: there are fewer training images than a batch holds, and what `data.load` raises.
-    """
+    """Training and test images; raises what `data.load` raises."""
     d = config.data
-    splits = data.load(
+    return data.load(
         d.source,
         name=d.name,
         path=d.path,
@@ -52,12 +54,6 @@ def load_data(config: Config) -> data.Splits:
         seed=config.seed,
         memory_limit_gb=d.memory_limit_gb,
     )
-    if len(splits.train) < config.optimizer.batch_size:
-        raise InputError(
-            f"optimizer.batch_size: {config.optimizer.batch_size} is above the {len(splits.train)} training images; "
-            "give a smaller one"
-        )
-    return splits
 
 
 def load_images(config: Config, where: str) -> data.ImageSet:
@@ -74,7 +70,12 @@ def load_images(config: Config, where: str) -> data.ImageSet:
         return images
     source = "arrays" if where.endswith((".npz", ".npy")) else "folder"
     return data.load(
-        source, path=where, image_size=d.image_size, store_size=d.store_size, memory_limit_gb=d.memory_limit_gb
+        source,
+        path=where,
+        image_size=d.image_size,
+        store_size=d.store_size,
+        memory_limit_gb=d.memory_limit_gb,
+        train_split="",  # a folder with sub-folders train and test is one set here
     ).train
 
 
@@ -130,7 +131,13 @@ def compile_method(model, config: Config, steps_per_epoch: int) -> None:
         predictor_ratio=o.predictor_ratio,
         predictor_schedule=o.predictor_schedule,
     )
-    jit = {"auto": has_gpu(), "true": True, "false": False}[config.training.jit_compile]
-    model.compile(optimizer=optimizer, jit_compile=jit, steps_per_execution=config.training.steps_per_execution)
+    t = config.training
+    jit = has_gpu() and not is_deterministic(config) if t.jit_compile == "auto" else t.jit_compile
+    if steps_per_epoch % t.steps_per_execution:
+        raise InputError(
+            f"training.steps_per_execution: {t.steps_per_execution} does not divide the {steps_per_epoch} steps of an "
+            f"epoch; give {math.gcd(t.steps_per_execution, steps_per_epoch)} or another divisor"
+        )
+    model.compile(optimizer=optimizer, jit_compile=jit, steps_per_execution=t.steps_per_execution)
     model.optimizer.build(model.trainable_variables)
     assert_routing(model.optimizer, model.predictor.trainable_variables if model.predictor else [])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -79,7 +80,10 @@ class CheckpointFolder:
         if best:
             partial = self.path / "best.tmp"
             partial.unlink(missing_ok=True)
-            os.link(path, partial)
+            try:
+                os.link(path, partial)
+            except OSError:  # a file system without hard links
+                shutil.copyfile(path, partial)
             os.replace(partial, self.path / "best.npz")
         for old in self.files()[self.keep :]:
             old.unlink()

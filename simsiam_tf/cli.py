@@ -1,7 +1,7 @@
 """The command line: one function per verb. TensorFlow is imported by the verbs that need it, so `--help` is quick.
 
 Exit codes: 0 done; 2 bad usage or bad input; 3 the run collapsed or diverged and stopped itself; 75 interrupted
-after saving, run the same command again to go on.
+after saving, run the same command again to go on; 130 interrupted where there was nothing to save.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ from pathlib import Path
 
 from simsiam_tf import configfile
 from simsiam_tf.configfile import OneLineParser
-from simsiam_tf.errors import InputError
+from simsiam_tf.errors import InputError, unwritable
 from simsiam_tf.interrupt import Interrupted
 
-DONE, BAD_INPUT, COLLAPSED, INTERRUPTED = 0, 2, 3, 75
+DONE, BAD_INPUT, COLLAPSED, INTERRUPTED, KILLED = 0, 2, 3, 75, 130
 
 
 def train(arguments: list[str]) -> int:
     """Train an encoder on images without labels, then evaluate it."""
     parser = OneLineParser(prog="simsiam-tf train", description=train.__doc__)
     configfile.add_config(parser)
-    given = any(argument.split("=")[0] == "--config" for argument in arguments)
-    config = configfile.build(parser, parser.parse_args(arguments if given else ["--config", "cifar10", *arguments]))
+    config = configfile.build(parser, parser.parse_args(configfile.file_first(arguments, "cifar10")))
 
     quiet_tensorflow()
     from simsiam_tf import final
@@ -32,7 +31,7 @@ def train(arguments: list[str]) -> int:
 
     result = pretrain(config)
     if "by_fraction" in result:
-        final.print_table(result, config.evaluation.subsets)
+        final.print_table(result)
     print(f"run folder: {config.folder}")
     if "stopped" in result:
         print(f"the run has {result['stopped']}: {result.get('verdict', 'the loss is not finite')}", file=sys.stderr)
@@ -58,9 +57,11 @@ def evaluate(arguments: list[str]) -> int:
     folder = RunFolder.existing(Path(before.run))
     set_up(config)
     backbone = folder.load_backbone()
-    result = (folder.read_result() or {}) | final.evaluate(config, backbone, load_data(config), log.info)
+    result = final.evaluate(config, backbone, load_data(config), log.info)
+    trained = {k: v for k, v in (folder.read_result() or {}).items() if k not in ("knn_accuracy", "linear_accuracy")}
+    result = trained | result
     folder.write_json(folder.result, result)
-    final.print_table(result, config.evaluation.subsets)
+    final.print_table(result)
     return DONE
 
 
@@ -162,8 +163,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"simsiam-tf: {error}", file=sys.stderr)
         return BAD_INPUT
     except OSError as error:
-        print(f"simsiam-tf: {error.filename or 'output'}: {error.strerror or error}; check the folder", file=sys.stderr)
+        print(f"simsiam-tf: {unwritable(error.filename or 'a file', error)}", file=sys.stderr)
         return BAD_INPUT
-    except (Interrupted, KeyboardInterrupt):
+    except KeyboardInterrupt:
+        return KILLED
+    except Interrupted:
         print("simsiam-tf: interrupted, everything is saved; run the same command again to go on", file=sys.stderr)
         return INTERRUPTED

@@ -59,7 +59,7 @@ class AugmentationConfig:
         blur_probability: Probability of a Gaussian blur.
     """
 
-    recipe: str = "cifar10"
+    recipe: Literal["cifar10", "imagenet", "digits", "none"] = "cifar10"
     min_area: float | None = None
     flip: float | None = None
     jitter_probability: float | None = None
@@ -88,7 +88,7 @@ class BackboneConfig:
         std: Per-channel standard deviation that the first layer divides by.
     """
 
-    name: str = "resnet18"
+    name: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
     stem: Literal["cifar", "imagenet"] = "cifar"
     width: int = 64
     zero_init_residual: bool = True
@@ -155,15 +155,15 @@ class TrainingConfig:
         jit_compile: Compile the step with XLA: auto means on a GPU only.
         deterministic: Same seed, same weights, bit for bit, on one machine. auto means on a CPU only: on a GPU
             it rules out XLA.
-        steps_per_execution: Steps per call from Python; more of them cost less overhead on a GPU.
+        steps_per_execution: Steps per call from Python, a divisor of the steps of an epoch; saves overhead on a GPU.
         stop_after_steps: End the run early, after this many steps in all.
         checkpoint_epochs: Save every so many epochs.
         keep_checkpoints: Keep this many of the newest checkpoints, and the best.
     """
 
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    jit_compile: Literal["auto", "true", "false"] = "auto"
-    deterministic: Literal["auto", "true", "false"] = "auto"
+    jit_compile: bool | Literal["auto"] = "auto"
+    deterministic: bool | Literal["auto"] = "auto"
     steps_per_execution: int = 1
     stop_after_steps: int | None = None
     checkpoint_epochs: int = 1

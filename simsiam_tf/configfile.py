@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
@@ -65,6 +64,16 @@ def add_config(parser: ArgumentParser) -> None:
     parser.add_class_arguments(Config, None)
 
 
+def file_first(arguments: list[str], default: str) -> list[str]:
+    """Arguments with `--config` at the front, so that options win over the file wherever they stand."""
+    for index, argument in enumerate(arguments):
+        if argument.startswith("--config="):
+            return [argument, *arguments[:index], *arguments[index + 1 :]]
+        if argument == "--config":
+            return [*arguments[index : index + 2], *arguments[:index], *arguments[index + 2 :]]
+    return ["--config", default, *arguments]
+
+
 def read(path: Path) -> Config:
     """A Config from one YAML file; keys that are not given keep their defaults.
 
@@ -119,10 +128,9 @@ def build(parser: ArgumentParser, namespace) -> Config:
 
 def write(config: Config, path: Path) -> None:
     """Write the complete configuration as YAML, atomically."""
-    text = yaml.safe_dump(yaml_values(config), sort_keys=False)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
-        file.write(text)
-    os.replace(file.name, path)
+    partial = path.with_suffix(".tmp")
+    partial.write_text(yaml.safe_dump(yaml_values(config), sort_keys=False))
+    os.replace(partial, path)
 
 
 def yaml_values(config: Config) -> dict:
@@ -207,5 +215,9 @@ def check(config: Config) -> Config:
     demand(["method.projector_layers"], lambda v: v in (2, 3), "2 or 3")
     demand(["evaluation.fractions"], lambda v: v and all(0 < f <= 1 for f in v), "numbers above 0, up to 1")
     demand(["optimizer.warmup_epochs"], lambda v: v < config.optimizer.epochs, "fewer than optimizer.epochs")
+    demand(["augmentation.hue"], lambda v: 0 <= v <= 0.5, "a number from 0 to 0.5")
+    t = config.training
+    if t.jit_compile is True and t.deterministic is not False:
+        raise InputError("training.jit_compile: true rules out repeatable runs; give training.deterministic false, too")
     demand(["name"], lambda v: v and "/" not in v and v not in (".", ".."), "a plain folder name")
     return config

@@ -38,10 +38,16 @@ def embed(backbone, images, crop: int, path: Path, batch_size: int = 256) -> np.
     Raises:
         InputError: the file cannot be written.
     """
+    if batch_size < 1:
+        raise InputError(f"batch_size: {batch_size}; give 1 or more")
     features = Extractor(backbone)(images.batches(batch_size, crop=crop))
-    columns = {"id": np.asarray(images.ids, dtype=str)}
+    # A streamed file that turned out unreadable was replaced by a neighbour, which must not count twice.
+    _, rows = np.unique(images.ids, return_index=True)
+    rows.sort()
+    features = features[rows]
+    columns = {"id": np.asarray(images.ids, dtype=str)[rows]}
     if images.labels is not None:
-        columns["label"] = images.labels
+        columns["label"] = images.labels[rows]
     partial = path.with_name(path.name + ".tmp")
     try:
         if path.suffix == ".npz":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -71,7 +73,7 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
     say(f"evaluating: {TITLES['encoder']}")
     train, test = features(backbone)
     by_fraction["encoder"] = score(train, test)
-    result = {"by_fraction": by_fraction, "spectrum_auc": diagnostics.spectrum_auc(train)}
+    result = {"evaluation": asdict(e), "by_fraction": by_fraction, "spectrum_auc": diagnostics.spectrum_auc(train)}
     result["feature_effective_rank"] = diagnostics.effective_rank(train)
     for row in by_fraction["encoder"]:
         if row["fraction"] == 1:
@@ -102,17 +104,17 @@ def _supervised(config, images, labels, options):
     return evaluate_supervised(benchmark, train, labels[0], test, labels[1], **options)
 
 
-def print_table(result: dict, subsets: int) -> None:
+def print_table(result: dict) -> None:
     """Test accuracy by share of the labels, a row per method and classifier."""
+    subsets = result["evaluation"]["subsets"]
+    spread = f" (mean ± std of {subsets} label subsets)" if subsets > 1 else ""
     by_fraction = result["by_fraction"]
     fractions = [row["fraction"] for row in by_fraction["encoder"]]
-    table = Table(title=f"Test accuracy in % by share of the labels (mean ± std of {subsets} label subsets)")
+    table = Table(title=f"Test accuracy in % by share of the labels{spread}")
     table.add_column("features")
     table.add_column("classifier")
     for fraction in fractions:
-        table.add_column(
-            f"{fraction:.4g}".join(["", ""]) if fraction > 1 else f"{100 * fraction:.4g} %", justify="right"
-        )
+        table.add_column(f"{100 * fraction:.4g} %", justify="right")
     for name, rows in by_fraction.items():
         kinds = {"supervised": ["supervised"]}.get(name, ["knn", "linear"])
         for kind in kinds:

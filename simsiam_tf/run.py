@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -15,6 +16,18 @@ from simsiam_tf.config import Config
 from simsiam_tf.errors import InputError, unwritable
 
 PACKAGES = ["simsiam-tf", "tensorflow", "keras", "keras-cv", "tensorflow-datasets", "numpy", "scipy", "scikit-learn"]
+
+# May differ from the run that a folder holds: where things lie, how long it goes on this time, what is kept.
+FREE = {
+    "name",
+    "output",
+    "data.path",
+    "data.memory_limit_gb",
+    "training.stop_after_steps",
+    "training.checkpoint_epochs",
+    "training.keep_checkpoints",
+    "monitor.tensorboard",
+}
 
 
 class RunFolder:
@@ -38,9 +51,13 @@ class RunFolder:
             InputError: another run is there, or the folder cannot be written to.
         """
         folder = cls(config.folder)
-        if folder.config.is_file():
+        if folder.result.is_file() or folder.checkpoint_folder(1).files():
             folder._same_run(config)
-        elif folder.path.is_dir() and any(folder.path.iterdir()):
+        elif (
+            not folder.config.is_file()
+            and folder.path.is_dir()
+            and any(not f.match("*.tmp") for f in folder.path.iterdir())
+        ):
             raise InputError(f"name: {folder.path} exists and is no run folder; give another --name or --output")
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
@@ -59,11 +76,10 @@ class RunFolder:
         return cls(configfile.stored(path).parent)
 
     def _same_run(self, config: Config) -> None:
-        """What may differ from the run that is here: how long it goes on this time, and where the folder lies."""
-        free = {"name", "output", "training.stop_after_steps"}
-        here = configfile.read(self.config)
+        """Refuse a change of anything that decides the weights or the figures."""
+        here = configfile.read(configfile.stored(self.path))
         for key in configfile.differences(here, config):
-            if key not in free:
+            if key not in FREE:
                 before, now = configfile.flat(here)[key], configfile.flat(config)[key]
                 raise InputError(
                     f"name: {self.path} holds a run with another setting, {key}: {before} (now {now}); "
@@ -87,10 +103,12 @@ class RunFolder:
             raise InputError(f"RUN: {self.backbone} cannot be loaded ({reason}); export or train it again") from error
 
     def save_backbone(self, backbone) -> None:
-        """Write the encoder, atomically."""
+        """Write the encoder in float32, atomically; it loads with Keras alone."""
+        from simsiam_tf.export import portable
+
         partial = self.path / "partial.keras"
         try:
-            backbone.save(partial)
+            portable(backbone).save(partial)
             os.replace(partial, self.backbone)
         except OSError as error:
             partial.unlink(missing_ok=True)
@@ -116,10 +134,11 @@ class RunFolder:
         )
 
     def write_json(self, path: Path, content: dict) -> None:
-        """Write atomically."""
+        """Write atomically; figures that are not finite are left out."""
+        finite = {key: v for key, v in content.items() if not isinstance(v, float) or math.isfinite(v)}
         partial = path.with_suffix(".tmp")
         try:
-            partial.write_text(json.dumps(content, indent=2) + "\n")
+            partial.write_text(json.dumps(finite, indent=2, allow_nan=False) + "\n")
             os.replace(partial, path)
         except OSError as error:
             partial.unlink(missing_ok=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import math
 import re
 import time
 
@@ -24,7 +26,7 @@ from simsiam_tf.callbacks import (
 from simsiam_tf.callbacks.checkpointer import Checkpointer
 from simsiam_tf.config import Config
 from simsiam_tf.data import training_batches
-from simsiam_tf.errors import InputError
+from simsiam_tf.errors import InputError, unwritable
 from simsiam_tf.interrupt import Interrupt
 from simsiam_tf.run import RunFolder
 
@@ -43,7 +45,11 @@ def pretrain(config: Config) -> dict:
     """
     folder = RunFolder.open(config)
     done = folder.read_result()
-    if done and ("stopped" in done or done["steps"] >= (config.training.stop_after_steps or done["total_steps"])):
+    if (
+        done
+        and "steps" in done
+        and ("stopped" in done or done["steps"] >= (config.training.stop_after_steps or done["total_steps"]))
+    ):
         log.info("%s is complete; give another --name to train anew", folder.path)
         return done
     with Interrupt() as interrupt:
@@ -57,18 +63,23 @@ def _pretrain(config: Config, folder: RunFolder, interrupt: Interrupt) -> dict:
     splits = load_data(config)
     log.info("%d training images, %s test images", len(splits.train), len(splits.test) if splits.test else "no")
     steps_per_epoch = len(splits.train) // config.optimizer.batch_size
+    if not steps_per_epoch:
+        raise InputError(
+            f"optimizer.batch_size: {config.optimizer.batch_size} is above the {len(splits.train)} training images; "
+            "give a smaller one"
+        )
     model = build_method(config)
     compile_method(model, config, steps_per_epoch)
     with interrupt.deferred():
         callbacks, monitor, record = make_callbacks(config, model, splits, folder, interrupt)
-        seconds = fit(config, model, splits, callbacks, steps_per_epoch)
+        seconds = fit(config, model, splits, callbacks, monitor, steps_per_epoch)
     interrupt.check()
     folder.save_backbone(model.backbone)
     figures.draw_run(folder.path, record.rows, model, splits.train)
     result = summary(config, model, record, monitor, seconds)
     result["total_steps"] = config.optimizer.epochs * steps_per_epoch
     if "stopped" not in result and splits.test is not None and splits.train.labels is not None:
-        result |= final.evaluate(config, model.backbone, splits, log.info)
+        result |= final.evaluate(config, folder.load_backbone(), splits, log.info)
     folder.write_json(folder.result, result)
     return result
 
@@ -77,40 +88,46 @@ def make_callbacks(config: Config, model, splits, folder: RunFolder, interrupt: 
     """The callbacks in the order in which they see the logs, brought to the newest checkpoint."""
     m = config.monitor
     crop = config.data.image_size
-    bank = MonitorImages(limit(splits.train, m.knn_bank), crop=crop)
+    train = MonitorImages(splits.train, crop=crop)
+    test = None if splits.test is None else MonitorImages(splits.test, crop=crop)
     record = RunRecord(folder.metrics)
     callbacks: list[keras.callbacks.Callback] = [Rates(config.optimizer.batch_size)]
     stateful, monitor = [], None
-    if bank.labels is None:
+    if m.collapse_epochs:
+        monitor = CollapseMonitor(train, m.collapse_epochs, m.collapse_patience, stop=m.stop_on_collapse)
+        callbacks.append(monitor)
+    judged = test is not None and test.labels is not None
+    if train.labels is None:
         log.info("no labels: kNN monitor and linear probe are off")
-    queries = None if splits.test is None or splits.test.labels is None else MonitorImages(splits.test, crop=crop)
-    if m.knn_epochs and bank.labels is not None and queries is not None:
+    elif not judged:
+        log.info("no labelled test images: no kNN, no evaluation; data.validation_fraction 0.2 holds some out")
+    elif m.knn_epochs:
         e = config.evaluation
-        callbacks.append(KNNMonitor(bank, queries, m.knn_epochs, k=e.neighbors, temperature=e.temperature))
-    if m.linear_probe and bank.labels is not None:
-        probe = LinearProbe(int(bank.labels.max()) + 1, queries, every=m.knn_epochs or 5)
+        bank = train.sample(m.knn_bank)
+        callbacks.append(KNNMonitor(bank, test, m.knn_epochs, k=e.neighbors, temperature=e.temperature))
+    if m.linear_probe and train.labels is not None and train.labels.max() > 0:
+        probe = LinearProbe(int(train.labels.max()) + 1, test if judged else None, every=m.knn_epochs or 5)
         callbacks.append(probe)
         stateful.append(probe)
-    if m.collapse_epochs:
-        monitor = CollapseMonitor(bank, m.collapse_epochs, m.collapse_patience, m.stop_on_collapse)
-        callbacks.append(monitor)
     if m.tensorboard:
-        sample = next(splits.train.batches(8))
-        callbacks.append(ViewImages(sample, folder.tensorboard / "images"))
+        callbacks.append(ViewImages(next(iter(train.sample(8).batches())), folder.tensorboard / "images"))
         callbacks.append(keras.callbacks.TensorBoard(str(folder.tensorboard), write_graph=False))
     checkpoints = folder.checkpoint_folder(config.training.keep_checkpoints)
-    checkpointer = Checkpointer(checkpoints, record, interrupt, stateful, config.training.checkpoint_epochs)
+    checkpointer = Checkpointer(checkpoints, record, interrupt, stateful, monitor, config.training.checkpoint_epochs)
     for callback in stateful:
         callback.set_model(model)
     checkpointer.resume(model)
     return [*callbacks, record, ProgressBar(config.optimizer.epochs), checkpointer], monitor, record
 
 
-def limit(image_set, count: int):
-    return image_set.take(range(count)) if len(image_set) > count else image_set
+class EndOfPart(keras.callbacks.Callback):
+    """Ends `fit` after an epoch that is only a part of one; what comes after it is another fit."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = True
 
 
-def fit(config: Config, model, splits, callbacks, steps_per_epoch: int) -> float:
+def fit(config: Config, model, splits, callbacks, monitor, steps_per_epoch: int) -> float:
     """Train from the model's present step to the end; returns the seconds it took this time.
 
     A run that was stopped inside an epoch first does the rest of that epoch.
@@ -119,29 +136,37 @@ def fit(config: Config, model, splits, callbacks, steps_per_epoch: int) -> float
     last = min(total, config.training.stop_after_steps or total)
     labelled = any(isinstance(callback, LinearProbe) for callback in callbacks)
     try:
-        while (step := int(model.step)) < last and not getattr(model, "stop_training", False):
+        while (step := int(model.step)) < last and not (monitor and monitor.stopped):
             epoch, done = divmod(step, steps_per_epoch)
-            part = done or last - step < steps_per_epoch
             steps = min(steps_per_epoch - done, last - step)
+            part = [EndOfPart()] if steps < steps_per_epoch else []
+            model.steps_per_execution = math.gcd(steps, config.training.steps_per_execution)
+            model.train_function = None  # it is made for one number of steps per execution
             model.fit(
                 training_batches(splits.train, config.optimizer.batch_size, config.seed, step, labelled),
                 initial_epoch=epoch,
-                epochs=epoch + 1 if part else last // steps_per_epoch,
+                epochs=config.optimizer.epochs if part else last // steps_per_epoch,
                 steps_per_epoch=steps,
-                callbacks=callbacks,
+                callbacks=[*part, *callbacks],
                 shuffle=False,
                 verbose=0,
             )
     except tf.errors.OpError as error:
-        # The input pipeline runs in TensorFlow's threads, which pass an exception on as text.
-        if found := re.search(r"InputError: (.*)", str(error)):
-            raise InputError(found[1]) from error
-        raise
+        raise one_line(error) from error
     finally:
         for callback in callbacks:
             if isinstance(callback, ProgressBar):
                 callback.close()
     return time.monotonic() - start
+
+
+def one_line(error: tf.errors.OpError) -> Exception:
+    """What a user did not do wrong stays as it is; bad data and a full disk, met in TensorFlow's threads, are named."""
+    if found := re.search(r"InputError: (.*)", str(error)):
+        return InputError(found[1])
+    if "No space left on device" in str(error):
+        return unwritable("tensorboard", OSError(errno.ENOSPC, "No space left on device"))
+    return error
 
 
 def summary(config: Config, model, record, monitor, seconds: float) -> dict:

@@ -56,6 +56,20 @@ def test_overrides_win_over_the_file():
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--seed=3", "--config", "digits"],
+        ["--seed=3", "--config=digits"],
+        ["--config", "digits", "--seed=3"],
+    ],
+)
+def test_an_option_wins_over_the_file_wherever_it_stands(arguments):
+    config = parse(*configfile.file_first(arguments, "cifar10"))
+    assert (config.seed, config.name) == (3, "digits")
+    assert parse(*configfile.file_first(["--seed=3"], "cifar10")).name == "cifar10"
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--optimizer.lr", "3"], "--optimizer.lr"),
@@ -66,6 +80,10 @@ def test_overrides_win_over_the_file():
         (["--optimizer.warmup_epochs", "800"], "optimizer.warmup_epochs: 800 .* fewer than optimizer.epochs"),
         (["--data.source", "webcam"], "data.source.*webcam"),
         (["--data.validation_fraction", "1.5"], "data.validation_fraction: 1.5"),
+        (["--augmentation.hue", "0.6"], "augmentation.hue: 0.6 .* from 0 to 0.5"),
+        (["--augmentation.recipe", "vivid"], "augmentation.recipe.*vivid"),
+        (["--backbone.name", "vgg"], "backbone.name.*vgg"),
+        (["--training.jit_compile", "true"], "training.jit_compile: true .* training.deterministic false"),
         (["--augmentation.flip", "2"], "augmentation.flip: 2.0 .* from 0 to 1"),
         (["--evaluation.fractions", "[0]"], r"evaluation.fractions: \(0.0,\)"),
         (["--name", "a/b"], "name: a/b .* plain folder name"),

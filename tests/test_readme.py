@@ -13,7 +13,7 @@ def test_the_user_script_runs(tmp_path, monkeypatch):
     """The README's script as it stands, with smaller numbers and the arrays it loads."""
     script = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1]
     assert len(script.strip().splitlines()) <= 15
-    smaller = {"batch_size=256": "batch_size=16", "// 256": "// 16", "epochs=100": "epochs=1", "[:1000]": "[:20]"}
+    smaller = {"batch_size=256": "batch_size=16", " // 256)": " // 16)", "epochs=100": "epochs=1", "[:1000]": "[:20]"}
     smaller |= {"[1000:]": "[20:]", '"resnet18"': '"resnet18", width=4'}
     for before, after in smaller.items():
         assert before in script

@@ -124,12 +124,52 @@ def test_the_stored_config_repeats_the_run(run, output, tmp_path):
     assert {key: first[key] for key in same} == {key: again[key] for key in same}
 
 
+def test_a_mistake_does_not_take_the_name(tmp_path, capsys):
+    """After a first attempt with wrong settings the corrected command is not refused."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.tmp").touch()  # as a kill inside the first write leaves it
+    assert cli.main(arguments(tmp_path, data__source="folder", data__path="/nowhere")) == 2
+    assert cli.main(arguments(tmp_path, optimizer__batch_size=10_000)) == 2
+    assert "batch_size: 10000 is above" in capsys.readouterr().err
+    assert cli.main(arguments(tmp_path, training__stop_after_steps=1, evaluation__fractions="[1.0]")) == 0
+    assert cli.main(arguments(tmp_path, optimizer__momentum=0.5)) == 2
+    assert "optimizer.momentum: 0.9 (now 0.5)" in capsys.readouterr().err
+
+
+def test_several_steps_per_execution_give_the_same_weights(run, output, capsys):
+    assert cli.main(arguments(output, name="several", training__steps_per_execution=2)) == 2
+    assert "training.steps_per_execution: 2 does not divide the 5 steps" in capsys.readouterr().err
+    assert cli.main(arguments(output, name="several", training__steps_per_execution=5)) == 0
+    assert_same_state(run, output / "several")
+
+
+def test_the_imagenet_recipe_takes_class_folders(tmp_path):
+    from PIL import Image
+
+    generator = np.random.default_rng(0)
+    for index in range(24):
+        (tmp_path / "pictures" / "abcd"[index % 4]).mkdir(parents=True, exist_ok=True)
+        pixels = generator.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "pictures" / "abcd"[index % 4] / f"{index}.jpg")
+    options = "--data.validation_fraction=0.2 --data.image_size=32 --optimizer.batch_size=8 --backbone.width=4 "
+    options += "--training.stop_after_steps=1 --monitor.knn_bank=10 --evaluation.linear_epochs=1"
+    options = [f"--data.path={tmp_path / 'pictures'}", f"--output={tmp_path}", *options.split()]
+    assert cli.main(["train", "--config", "imagenet", *options]) == 0
+    result = json.loads((tmp_path / "imagenet" / "result.json").read_text())
+    assert result["steps"] == 1
+    assert "knn_accuracy" in result
+
+
 def test_evaluate_takes_overrides_of_its_own_and_no_others(run, capsys):
     assert cli.main(["evaluate", str(run), "--evaluation.fractions", "[1.0]", "--evaluation.baselines", "[]"]) == 0
     assert "linear probe" in capsys.readouterr().out
     result = json.loads((run / "result.json").read_text())
     assert [row["fraction"] for row in result["by_fraction"]["encoder"]] == [1.0]
     assert result["epochs"] == 4
+    assert cli.main(["evaluate", str(run), "--evaluation.fractions", "[0.5]", "--evaluation.baselines", "[]"]) == 0
+    result = json.loads((run / "result.json").read_text())
+    assert "knn_accuracy" not in result  # that of another protocol
+    assert result["evaluation"]["fractions"] == [0.5]
     assert cli.main(["evaluate", str(run), "--optimizer.epochs", "9"]) == 2
     assert "optimizer.epochs: it belongs to the trained run" in capsys.readouterr().err
 
@@ -151,13 +191,13 @@ def test_embed_writes_ids_labels_and_features(run, tmp_path):
 def test_embed_takes_a_folder_of_pictures_without_labels(run, tmp_path):
     from PIL import Image
 
-    (tmp_path / "pictures").mkdir()
-    for index in range(3):
-        Image.new("RGB", (20 + index, 30), (80 * index, 10, 10)).save(tmp_path / "pictures" / f"{index}.png")
+    for index, part in enumerate(("test", "test", "train")):
+        (tmp_path / "pictures" / part).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20 + index, 30), (80 * index, 10, 10)).save(tmp_path / "pictures" / part / f"{index}.png")
     assert cli.main(["embed", str(run), "--data", str(tmp_path / "pictures"), "--output", str(tmp_path / "f.npz")]) == 0
     arrays = np.load(tmp_path / "f.npz")
     assert sorted(arrays.files) == ["features", "id"]
-    assert arrays["id"].tolist() == ["0.png", "1.png", "2.png"]
+    assert arrays["id"].tolist() == ["test/0.png", "test/1.png", "train/2.png"]
 
 
 @pytest.mark.parametrize("output_name", ["f.csv", "missing/f.npz"])
@@ -191,6 +231,15 @@ def test_export_refuses_unknown_formats_and_endings(run, tmp_path, capsys):
     assert "'tflite' is unknown; give one of keras, saved_model, onnx" in capsys.readouterr().err
     assert cli.main(["export", str(run), "--format", "onnx", "--output", str(tmp_path / "m.pb")]) == 2
     assert "does not end in .onnx" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("format", ["saved_model", "onnx"])
+def test_a_mixed_precision_network_is_exported_in_float32(format, tmp_path):
+    from simsiam_tf import backbones, export
+
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    backbone = backbones.build("resnet18", width=4)
+    assert export.export(backbone, tmp_path / "exported", format, 12) < 1e-5
 
 
 def test_export_notices_a_model_that_differs(run, tmp_path, monkeypatch):
@@ -264,13 +313,23 @@ def test_a_collapsed_run_ends_with_code_3(output, capsys):
     assert code == 3
     assert "the run has collapsed" in capsys.readouterr().err
     assert json.loads((output / "collapsed" / "result.json").read_text())["stopped"] == "collapsed"
-    assert len(rows(output / "collapsed")) < 30
+    epochs = len(rows(output / "collapsed"))
+    assert epochs < 30
+    # Killed between its last checkpoint and its result, the run does not forget that it has collapsed.
+    (output / "collapsed" / "result.json").unlink()
+    code = cli.main(arguments(output, name="collapsed", optimizer__epochs=30, monitor__collapse_patience=2, **collapse))
+    assert (code, len(rows(output / "collapsed"))) == (3, epochs)
 
 
 def test_a_diverged_run_ends_with_code_3(output, capsys):
     code = cli.main(arguments(output, name="diverged", optimizer__learning_rate=1e30))
     assert code == 3
-    assert json.loads((output / "diverged" / "result.json").read_text())["stopped"] in ("diverged", "collapsed")
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    result = json.loads((output / "diverged" / "result.json").read_text(), parse_constant=refuse)
+    assert result["stopped"] in ("diverged", "collapsed")
 
 
 def test_a_batch_above_the_data_set_is_refused(tmp_path, capsys):

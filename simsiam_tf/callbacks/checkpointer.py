@@ -13,12 +13,14 @@ class Checkpointer(keras.callbacks.Callback):
         folder: Where checkpoints go.
         record: RunRecord whose rows travel with the checkpoint.
         interrupt: When it is requested, the state is saved after the present step and `Interrupted` leaves `fit`.
-        stateful: Callbacks with `variables` that belong to the state.
+        stateful: Callbacks whose `variables` belong to the state.
+        monitor: CollapseMonitor whose `state` travels with the checkpoint, or None.
         every: Epochs between two checkpoints; the last epoch is always saved.
     """
 
-    def __init__(self, folder: CheckpointFolder, record, interrupt: Interrupt, stateful=(), every=1):
+    def __init__(self, folder: CheckpointFolder, record, interrupt: Interrupt, stateful=(), monitor=None, every=1):
         super().__init__()
+        self.monitor = monitor
         self.folder, self.record, self.interrupt = folder, record, interrupt
         self.stateful, self.every = list(stateful), every
 
@@ -40,9 +42,12 @@ class Checkpointer(keras.callbacks.Callback):
             restore(arrays, self.groups())
             self.record.rows = meta["rows"]
             self.record.write()
+            if self.monitor is not None:
+                self.monitor.state = meta["monitor"]
 
     def save(self, best=False):
-        self.folder.save(int(self.model.step), collect(self.groups()), {"rows": self.record.rows}, best)
+        meta = {"rows": self.record.rows, "monitor": self.monitor.state if self.monitor else {}}
+        self.folder.save(int(self.model.step), collect(self.groups()), meta, best)
 
     def on_train_batch_end(self, batch, logs=None):
         if self.interrupt.requested:

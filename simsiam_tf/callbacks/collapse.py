@@ -21,9 +21,10 @@ class CollapseMonitor(keras.callbacks.Callback):
     changes; see `diagnostics.collapse_report` for its thresholds.
 
     Args:
-        images: uint8 array (n, h, w, 3) or MonitorImages; the first 512 are used.
+        images: uint8 array (n, h, w, 3) or MonitorImages; 512 of them, evenly spaced, are used.
         every: Epochs between two looks; the last epoch is always looked at.
-        patience: "collapsed" verdicts in a row that end the training. An untrained network can look collapsed.
+        patience: "collapsed" verdicts in a row that end the training.
+        grace_steps: Steps before a verdict counts towards `patience`: an untrained network can look collapsed.
         stop: False reports and goes on.
 
     Attributes:
@@ -32,12 +33,12 @@ class CollapseMonitor(keras.callbacks.Callback):
         stopped: Why training was ended ("collapsed" or "diverged"), else None.
     """
 
-    def __init__(self, images, every=1, patience=3, stop=True):
+    def __init__(self, images, every=1, patience=3, grace_steps=50, stop=True):
         super().__init__()
         if patience < 1:
             raise InputError(f"patience: {patience}; give 1 or more")
-        self.images = images if isinstance(images, MonitorImages) else MonitorImages(images)
-        self.every, self.patience, self.stop = every, patience, stop
+        self.images = (images if isinstance(images, MonitorImages) else MonitorImages(images)).sample(SAMPLE)
+        self.every, self.patience, self.grace_steps, self.stop = every, patience, grace_steps, stop
         self.verdict = self.sentence = self.stopped = None
         self.in_a_row = 0
         self._extractor = None
@@ -50,13 +51,17 @@ class CollapseMonitor(keras.callbacks.Callback):
 
     def projections(self):
         """Projections (n, d) of the sample at the present step."""
-        sample, left = [], SAMPLE
-        for batch in self.images.batches():
-            sample.append(batch[:left])
-            left -= len(sample[-1])
-            if left == 0:
-                break
-        return self._extractor(sample)
+        return self._extractor(self.images.batches())
+
+    @property
+    def state(self):
+        """What a resumed run has to know, as plain values."""
+        return {name: getattr(self, name) for name in ("verdict", "sentence", "stopped", "in_a_row")}
+
+    @state.setter
+    def state(self, values):
+        for name, value in values.items():
+            setattr(self, name, value)
 
     def on_epoch_end(self, epoch, logs=None):
         if not math.isfinite(logs.get("loss", 0.0)):
@@ -72,7 +77,8 @@ class CollapseMonitor(keras.callbacks.Callback):
             level = logging.INFO if report.verdict == "healthy" else logging.WARNING
             log.log(level, "epoch %d: %s", epoch + 1, report.sentence)
         self.verdict, self.sentence = report.verdict, report.sentence
-        self.in_a_row = self.in_a_row + 1 if report.verdict == "collapsed" else 0
+        counts = report.verdict == "collapsed" and int(self.model.step) > self.grace_steps
+        self.in_a_row = self.in_a_row + 1 if counts else 0
         if self.in_a_row >= self.patience:
             self._end("collapsed", epoch, report.sentence)
 

@@ -35,6 +35,15 @@ class MonitorImages:
             return self.images.batches(self.batch_size, crop=self.crop)
         return in_batches(self.images, self.batch_size)
 
+    def sample(self, count):
+        """Evenly spaced images of these, at most `count`: files and arrays are often sorted by class."""
+        if count >= len(self):
+            return self
+        rows = np.linspace(0, len(self) - 1, count).astype(int)
+        images = self.images.take(rows) if hasattr(self.images, "batches") else self.images[rows]
+        labels = None if self.labels is None else self.labels[rows]
+        return MonitorImages(images, labels, self.batch_size, self.crop)
+
     def features(self, model):
         """Features (n, d) of `model` at its present step."""
         if model is not self._model:

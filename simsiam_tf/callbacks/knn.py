@@ -1,5 +1,7 @@
 """kNN accuracy while training: the monitor of Chen & He 2021 (figure 2), after Wu et al. 2018."""
 
+import math
+
 import keras
 
 from simsiam_tf.callbacks.features import as_monitor_images
@@ -27,7 +29,8 @@ class KNNMonitor(keras.callbacks.Callback):
         self.every, self.k, self.temperature = every, k, temperature
 
     def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every and epoch + 1 != self.params["epochs"]:
+        due = (epoch + 1) % self.every == 0 or epoch + 1 == self.params["epochs"]
+        if not due or not math.isfinite(logs.get("loss", 0.0)):
             return
         logs["knn_accuracy"] = knn_accuracy(
             self.bank.features(self.model),

@@ -165,7 +165,10 @@ class RecordImages(FileImages):
         return io.BytesIO(self._features(image_id)["image"].bytes_list.value[0])
 
     def _label(self, image_id):
-        return self._features(image_id)["label"].int64_list.value[0]
+        try:
+            return self._features(image_id)["label"].int64_list.value[0]
+        except UnreadableImage:
+            return 0  # A damaged record takes over image and label of the next good one when it is read.
 
     def _features(self, image_id):
         record = int(image_id)

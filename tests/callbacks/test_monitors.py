@@ -8,6 +8,7 @@ import pytest
 
 from simsiam_tf import CollapseMonitor, KNNMonitor, LinearProbe
 from simsiam_tf.callbacks import MonitorImages, Rates, ViewImages, view_grid
+from simsiam_tf.data import from_arrays
 from simsiam_tf.diagnostics import collapse_report
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.knn import knn_accuracy
@@ -96,7 +97,7 @@ def collapsed(small_model):
 
 
 def test_collapse_monitor_ends_a_collapsed_run(small_model, colours, caplog):
-    monitor = CollapseMonitor(colours, patience=2)
+    monitor = CollapseMonitor(colours, patience=2, grace_steps=0)
     with caplog.at_level(logging.INFO, "simsiam_tf.collapse"):
         history = run(collapsed(small_model), colours, [monitor], epochs=6)
     assert len(history["loss"]) == 2
@@ -104,8 +105,22 @@ def test_collapse_monitor_ends_a_collapsed_run(small_model, colours, caplog):
     assert "training ended" in caplog.text
 
 
+def test_collapse_monitor_gives_a_new_network_time(small_model, colours):
+    monitor = CollapseMonitor(colours, patience=1, grace_steps=8)
+    assert len(run(collapsed(small_model), colours, [monitor], epochs=5)["loss"]) == 3  # step 12 is the first above 8
+
+
+def test_a_sample_is_spread_over_sorted_images(colours):
+    order = np.argsort(CLASSES, kind="stable")
+    for images in (colours[order], from_arrays(colours[order], CLASSES[order])):
+        sample = MonitorImages(images, CLASSES[order]).sample(8)
+        assert np.bincount(sample.labels).tolist() == [2, 2, 2, 2]
+        np.testing.assert_array_equal(next(iter(sample.batches()))[0], colours[order][0])
+    assert len(CollapseMonitor(np.zeros((600, 4, 4, 3), np.uint8)).images) == 512
+
+
 def test_collapse_monitor_goes_on_when_told_to(small_model, colours):
-    monitor = CollapseMonitor(colours, patience=1, stop=False)
+    monitor = CollapseMonitor(colours, patience=1, grace_steps=0, stop=False)
     history = run(collapsed(small_model), colours, [monitor], epochs=3)
     assert len(history["loss"]) == 3
     assert monitor.verdict == "collapsed"

@@ -1,6 +1,9 @@
 """SimSiam's objective, step and contract, against numbers worked out here."""
 
 import inspect
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,6 +14,8 @@ from simsiam_tf import SimSiam, make_optimizer
 from simsiam_tf.errors import InputError
 from simsiam_tf.methods import METHODS
 from simsiam_tf.optimizers import variable_counts
+
+ROOT = Path(__file__).parents[2]
 
 
 def weights(model):
@@ -136,6 +141,19 @@ def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(small_model, images, 
     for ours, theirs in zip(model.variables, loaded.variables, strict=True):
         np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
     assert int(loaded.step) == 8
+
+
+def test_a_saved_model_loads_in_a_new_process(small_model, images, tmp_path):
+    model = small_model()
+    model.save(tmp_path / "model.keras")
+    code = (
+        "import keras, numpy as np; from simsiam_tf import SimSiam\n"
+        f"model = keras.models.load_model({str(tmp_path / 'model.keras')!r})\n"
+        "print(float(np.abs(model(np.full((1, 12, 12, 3), 100, np.uint8))).sum()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    expected = float(np.abs(model(np.full((1, 12, 12, 3), 100, np.uint8))).sum())
+    assert float(done.stdout) == pytest.approx(expected, rel=1e-5)
 
 
 def test_every_argument_is_in_the_config():

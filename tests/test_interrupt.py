@@ -1,0 +1,48 @@
+"""Signals: obeyed at once, or noted where asked for."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from simsiam_tf.interrupt import Interrupt, Interrupted
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_raises_at_once(number):
+    with pytest.raises(Interrupted), Interrupt():
+        os.kill(os.getpid(), number)
+
+
+def test_a_deferred_signal_waits_for_the_check():
+    with Interrupt() as interrupt:
+        interrupt.check()
+        with interrupt.deferred():
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert interrupt.requested
+        with pytest.raises(Interrupted):
+            interrupt.check()
+
+
+def test_a_second_signal_finds_the_handler_of_before():
+    before = signal.getsignal(signal.SIGTERM)
+    with Interrupt() as interrupt, interrupt.deferred():
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is before
+        assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_outside_the_main_thread_nothing_is_installed():
+    before = signal.getsignal(signal.SIGTERM)
+    seen = []
+
+    def work():
+        with Interrupt() as interrupt:
+            seen.append((signal.getsignal(signal.SIGTERM) is before, interrupt.requested))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [(True, False)]
