@@ -191,13 +191,13 @@ def test_embed_writes_ids_labels_and_features(run, tmp_path):
 def test_embed_takes_a_folder_of_pictures_without_labels(run, tmp_path):
     from PIL import Image
 
-    for index, part in enumerate(("test", "test", "train")):
+    for index, part in enumerate(("test/a", "test/b", "train/a")):
         (tmp_path / "pictures" / part).mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (20 + index, 30), (80 * index, 10, 10)).save(tmp_path / "pictures" / part / f"{index}.png")
     assert cli.main(["embed", str(run), "--data", str(tmp_path / "pictures"), "--output", str(tmp_path / "f.npz")]) == 0
     arrays = np.load(tmp_path / "f.npz")
     assert sorted(arrays.files) == ["features", "id"]
-    assert arrays["id"].tolist() == ["test/0.png", "test/1.png", "train/2.png"]
+    assert arrays["id"].tolist() == ["test/a/0.png", "test/b/1.png", "train/a/2.png"]
 
 
 @pytest.mark.parametrize("output_name", ["f.csv", "missing/f.npz"])
