@@ -184,10 +184,10 @@ class MonitorConfig:
         tensorboard: Write event files.
     """
 
-    knn_epochs: int = 5
+    knn_epochs: int = 10
     knn_bank: int = 50_000
     linear_probe: bool = True
-    collapse_epochs: int = 1
+    collapse_epochs: int = 2
     collapse_patience: int = 3
     stop_on_collapse: bool = True
     tensorboard: bool = True

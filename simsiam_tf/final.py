@@ -63,10 +63,12 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
 
     by_fraction = {}
     for name in e.baselines:
-        say(f"evaluating: {TITLES[name]}")
         if name == "supervised":
+            say(f"evaluating: {TITLES[name]}, {sum(1 if f == 1 else e.subsets for f in e.fractions)} trainings")
             by_fraction[name] = summarise(_supervised(config, images, labels, options))
-        elif name == "untrained":
+            continue
+        say(f"evaluating: {TITLES[name]}")
+        if name == "untrained":
             by_fraction[name] = score(*features(build_backbone(config)))
         else:
             by_fraction[name] = score(*map(raw_pixels, _pixels(config, images)))

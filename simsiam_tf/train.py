@@ -106,7 +106,7 @@ def make_callbacks(config: Config, model, splits, folder: RunFolder, interrupt: 
         bank = train.sample(m.knn_bank)
         callbacks.append(KNNMonitor(bank, test, m.knn_epochs, k=e.neighbors, temperature=e.temperature))
     if m.linear_probe and train.labels is not None and train.labels.max() > 0:
-        probe = LinearProbe(int(train.labels.max()) + 1, test if judged else None, every=m.knn_epochs or 5)
+        probe = LinearProbe(int(train.labels.max()) + 1, test if judged else None, every=m.knn_epochs or 10)
         callbacks.append(probe)
         stateful.append(probe)
     if m.tensorboard:

@@ -22,7 +22,7 @@ class KNNMonitor(keras.callbacks.Callback):
         InputError: a pair has no labels, or not one per image.
     """
 
-    def __init__(self, bank, queries, every=5, k=200, temperature=0.1):
+    def __init__(self, bank, queries, every=10, k=200, temperature=0.1):
         super().__init__()
         self.bank = as_monitor_images(bank, "bank")
         self.queries = as_monitor_images(queries, "queries")

@@ -60,7 +60,7 @@ class LinearProbe(keras.callbacks.Callback):
         InputError: `num_classes` is below 2, or the model is none of this package.
     """
 
-    def __init__(self, num_classes, queries=None, every=5, learning_rate=1e-3):
+    def __init__(self, num_classes, queries=None, every=10, learning_rate=1e-3):
         super().__init__()
         if num_classes < 2:
             raise InputError(f"num_classes: {num_classes}; a probe needs 2 or more")

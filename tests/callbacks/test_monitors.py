@@ -97,7 +97,7 @@ def collapsed(small_model):
 
 
 def test_collapse_monitor_ends_a_collapsed_run(small_model, colours, caplog):
-    monitor = CollapseMonitor(colours, patience=2, grace_steps=0)
+    monitor = CollapseMonitor(colours, every=1, patience=2, grace_steps=0)
     with caplog.at_level(logging.INFO, "simsiam_tf.collapse"):
         history = run(collapsed(small_model), colours, [monitor], epochs=6)
     assert len(history["loss"]) == 2
@@ -106,7 +106,7 @@ def test_collapse_monitor_ends_a_collapsed_run(small_model, colours, caplog):
 
 
 def test_collapse_monitor_gives_a_new_network_time(small_model, colours):
-    monitor = CollapseMonitor(colours, patience=1, grace_steps=8)
+    monitor = CollapseMonitor(colours, every=1, patience=1, grace_steps=8)
     assert len(run(collapsed(small_model), colours, [monitor], epochs=5)["loss"]) == 3  # step 12 is the first above 8
 
 
@@ -120,7 +120,7 @@ def test_a_sample_is_spread_over_sorted_images(colours):
 
 
 def test_collapse_monitor_goes_on_when_told_to(small_model, colours):
-    monitor = CollapseMonitor(colours, patience=1, grace_steps=0, stop=False)
+    monitor = CollapseMonitor(colours, every=1, patience=1, grace_steps=0, stop=False)
     history = run(collapsed(small_model), colours, [monitor], epochs=3)
     assert len(history["loss"]) == 3
     assert monitor.verdict == "collapsed"
