@@ -25,13 +25,13 @@ def test_a_deferred_signal_waits_for_the_check():
             interrupt.check()
 
 
-def test_a_second_signal_finds_the_handler_of_before():
-    before = signal.getsignal(signal.SIGTERM)
+def test_a_second_signal_finds_the_handlers_of_before():
+    before = {number: signal.getsignal(number) for number in Interrupt.SIGNALS}
     with Interrupt() as interrupt, interrupt.deferred():
         os.kill(os.getpid(), signal.SIGTERM)
-        assert signal.getsignal(signal.SIGTERM) is before
-        assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGTERM) is before[signal.SIGTERM]
+        assert signal.getsignal(signal.SIGINT) == interrupt._note
+    assert {number: signal.getsignal(number) for number in Interrupt.SIGNALS} == before
 
 
 def test_outside_the_main_thread_nothing_is_installed():
