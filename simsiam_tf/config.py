@@ -187,7 +187,7 @@ class MonitorConfig:
     knn_epochs: int = 10
     knn_bank: int = 50_000
     linear_probe: bool = True
-    collapse_epochs: int = 2
+    collapse_epochs: int = 5
     collapse_patience: int = 3
     stop_on_collapse: bool = True
     tensorboard: bool = True

@@ -33,7 +33,7 @@ class CollapseMonitor(keras.callbacks.Callback):
         stopped: Why training was ended ("collapsed" or "diverged"), else None.
     """
 
-    def __init__(self, images, every=2, patience=3, grace_steps=50, stop=True):
+    def __init__(self, images, every=5, patience=3, grace_steps=50, stop=True):
         super().__init__()
         if patience < 1:
             raise InputError(f"patience: {patience}; give 1 or more")

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from simsiam_tf.callbacks.features import as_monitor_images
 from simsiam_tf.errors import InputError
+from simsiam_tf.layers import BatchNorm
 
 
 class _Head:
@@ -15,7 +16,7 @@ class _Head:
     """
 
     def __init__(self, feature_dim, num_classes, learning_rate):
-        self.norm = keras.layers.BatchNormalization(center=False, scale=False, dtype="float32", name="probe_norm")
+        self.norm = BatchNorm(center=False, scale=False, dtype="float32", name="probe_norm")
         self.dense = keras.layers.Dense(num_classes, kernel_initializer="zeros", dtype="float32", name="probe")
         self.norm.build((None, feature_dim))
         self.dense.build((None, feature_dim))
