@@ -1,0 +1,91 @@
+"""SimSiam (Chen & He 2021, algorithm 1) in PyTorch with the module names of the official release, and its SGD."""
+
+import math
+
+import torch
+from torch import nn
+
+from oracle.resnet import ResNet
+
+
+class SimSiam(nn.Module):
+    """Encoder (backbone and projector) and predictor.
+
+    Args:
+        name, stem, width: the backbone's, see `ResNet`.
+        layers: of the projector, 2 (CIFAR-10) or 3 (ImageNet).
+        hidden: width of the projector's hidden layers; the feature dimension by default.
+        dim, predictor_hidden: widths of the output and of the predictor's bottleneck.
+        output_norm: BatchNorm without scale and offset on the projector's output.
+        predictor: False leaves it out.
+    """
+
+    def __init__(
+        self,
+        name="resnet18",
+        stem="cifar",
+        width=64,
+        layers=2,
+        hidden=None,
+        dim=2048,
+        predictor_hidden=512,
+        output_norm=True,
+        predictor=True,
+    ):
+        super().__init__()
+        self.encoder = ResNet(name, stem, width)
+        inputs = self.encoder.feature_dim
+        hidden = hidden or inputs
+        head = []
+        for _ in range(layers - 1):
+            head += [nn.Linear(inputs, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU()]
+            inputs = hidden
+        # With its BatchNorm the last layer needs no bias; the official release keeps one that is never trained.
+        head.append(nn.Linear(inputs, dim, bias=not output_norm))
+        if output_norm:
+            head.append(nn.BatchNorm1d(dim, affine=False))
+        self.encoder.fc = nn.Sequential(*head)
+        self.predictor = nn.Identity()
+        if predictor:
+            self.predictor = nn.Sequential(
+                nn.Linear(dim, predictor_hidden, bias=False),
+                nn.BatchNorm1d(predictor_hidden),
+                nn.ReLU(),
+                nn.Linear(predictor_hidden, dim),
+            )
+
+    def forward(self, x1, x2, stop_gradient=True):
+        """The loss of two batches of views (n, 3, h, w)."""
+        z1, z2 = self.encoder(x1), self.encoder(x2)
+        p1, p2 = self.predictor(z1), self.predictor(z2)
+        if stop_gradient:
+            z1, z2 = z1.detach(), z2.detach()
+        cosine = nn.CosineSimilarity(dim=1)
+        return -(cosine(p1, z2).mean() + cosine(p2, z1).mean()) / 2
+
+
+def optimizer(model, rate, momentum=0.9, weight_decay=5e-4):
+    """torch's SGD over encoder and predictor, in two groups; everything decays."""
+    groups = [{"params": model.encoder.parameters()}, {"params": list(model.predictor.parameters())}]
+    groups = groups if groups[1]["params"] else groups[:1]
+    return torch.optim.SGD(groups, lr=rate, momentum=momentum, weight_decay=weight_decay)
+
+
+def set_rates(sgd, step, rate, steps_per_epoch, epochs, warmup_epochs=0, ratio=1.0, predictor="constant"):
+    """The rates of a step: cosine over the epoch index; the predictor's follows it or stays (sec. 4.2)."""
+    cosine = 0.5 * (1 + math.cos(math.pi * (step // steps_per_epoch) / epochs))
+    warmup = warmup_epochs * steps_per_epoch
+    share = (step + 1) / warmup if step < warmup else cosine
+    sgd.param_groups[0]["lr"] = rate * share
+    if len(sgd.param_groups) > 1:
+        sgd.param_groups[1]["lr"] = ratio * rate * (1.0 if predictor == "constant" else share)
+
+
+def train_step(model, sgd, x1, x2, stop_gradient=True):
+    """One update; the loss before it."""
+    model.train()
+    sgd.zero_grad()
+    loss = model(x1, x2, stop_gradient)
+    loss.backward()
+    sgd.step()
+    return loss.item()
