@@ -55,12 +55,10 @@ def feature_std(z):
 
 
 def correlation_strength(z):
-    """Mean absolute off-diagonal element of the channels' correlation matrix (Aczel 2021, table 5), in [0,
-    1].
+    """Mean absolute off-diagonal element of the channels' correlation matrix (Aczel 2021, table 5), in [0, 1].
 
-    z: (n, d). A constant channel has no correlation, so pairs with one are left out of the mean; with fewer
-        than two
-    varying channels (identical rows, n = 1, d = 1) the result is 0: look at `feature_std` there.
+    z: (n, d). A constant channel has no correlation, so pairs with one are left out of the mean; with fewer than
+    two varying channels (identical rows, n = 1, d = 1) the result is 0: look at `feature_std` there.
     NOTE: the study's code averages over the diagonal too and subtracts 1/d, which is (d - 1)/d of this value.
     """
     centred = _centred(_matrix(z))
@@ -77,8 +75,8 @@ def correlation_strength(z):
 def singular_values(features):
     """Singular values of the centred features (n, d), descending, shape (d,); zeros where n - 1 < d.
 
-    From the eigenvalues of the Gram matrix, d x d or n x n, whichever is smaller; below its rounding error
-    they are zero.
+    From the eigenvalues of the Gram matrix, d x d or n x n, whichever is smaller; below its rounding error they
+    are zero.
     """
     centred = _centred(_matrix(features))
     n, d = centred.shape
@@ -88,13 +86,11 @@ def singular_values(features):
 
 
 def spectrum_auc(features):
-    """Area under the cumulative explained singular values (Li, Efros & Pathak 2022, eq. 2): the degree of
-    collapse.
+    """Area under the cumulative explained singular values (Li, Efros & Pathak 2022, eq. 2): the degree of collapse.
 
-    features: (n, d). (1/d) sum_i CEV_i with CEV_i = sum_{j<=i} s_j / sum_j s_j, of the singular values
-        themselves, not
-    of their squares. (d + 1)/2d for a flat spectrum, 1 for a single direction; 1 also where nothing varies (s
-    = 0).
+    features: (n, d). (1/d) sum_i CEV_i with CEV_i = sum_{j<=i} s_j / sum_j s_j, of the singular values themselves,
+    not of their squares. (d + 1)/2d for a flat spectrum, 1 for a single direction; 1 also where nothing varies
+    (s = 0).
     """
     s = singular_values(features)
     return float(np.mean(np.cumsum(s) / s.sum())) if s[0] > 0 else 1.0

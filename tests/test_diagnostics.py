@@ -141,8 +141,7 @@ def test_zero_rows_give_no_nan():
 
 @pytest.mark.parametrize(("noise", "verdict"), [(0.5, "healthy"), (0.15, "at risk"), (0.03, "collapsed")])
 def test_spread_decides_the_verdict(noise, verdict):
-    """A common direction plus noise: relative spread is about noise / sqrt(1 + noise^2) times its share of
-    d."""
+    """A common direction, 0.4 in each channel, plus noise: relative spread is 2.5 noise / sqrt(1 + 6.25 noise^2)."""
     z = np.full((2000, 64), 0.4) + noise * gaussian(n=2000)
     report = dg.collapse_report(z)
     assert report.verdict == verdict

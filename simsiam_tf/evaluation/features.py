@@ -42,8 +42,7 @@ class Extractor:
 
 
 def extract(model, batches, dtype="float32"):
-    """Features (n, d) of all images in `batches`, once; see `Extractor`, which does it repeatedly for one
-    trace."""
+    """Features (n, d) of all images in `batches`, once; see `Extractor`, which does it repeatedly for one trace."""
     return Extractor(model, dtype)(batches)
 
 

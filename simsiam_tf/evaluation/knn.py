@@ -15,9 +15,8 @@ def knn_predict(
 ) -> np.ndarray:
     """Classes (n_test,), int64, of the test features.
 
-    Deterministic: of equally similar neighbours the one with the lower index is taken, of equal votes the
-        lower class
-    wins. A zero vector is equally far from everything: its cosine is 0.
+    Deterministic: of equally similar neighbours the one with the lower index is taken, of equal votes the lower
+    class wins. A zero vector is equally far from everything: its cosine is 0.
 
     Args:
         train_features: (m, d), any finite scale; the memory bank.
@@ -72,8 +71,7 @@ def _nearest(queries, bank, k):
 def _vote(similarity, neighbour_labels, temperature, num_classes):
     """Classes (n,) from similarities and labels (n, k).
 
-    On the host: adding in neighbour order and in float64 keeps exact ties exact, which parallel sums would
-        not.
+    On the host: adding in neighbour order and in float64 keeps exact ties exact, which parallel sums would not.
     """
     n = len(similarity)
     # Relative to the nearest neighbour, so that no temperature overflows; a common factor changes no vote.

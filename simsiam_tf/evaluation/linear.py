@@ -1,5 +1,7 @@
-"""Linear probe: softmax regression on cached, un-augmented features by SGD (Aczel 2021, sec. 2.2; Chen & He
-2021, app. A)."""
+"""Linear probe: softmax regression on cached, un-augmented features by SGD.
+
+Aczel 2021, sec. 2.2; Chen & He 2021, app. A.
+"""
 
 from dataclasses import dataclass
 
@@ -82,8 +84,7 @@ def linear_probe(
 
 
 def epoch_order(n, repeat, batch, epoch, seed):
-    """Indices (steps, batch) into n images for one epoch over `repeat` copies of them; a function of its
-    arguments."""
+    """Indices (steps, batch) into n images for one epoch over `repeat` copies of them, from the arguments alone."""
     order = np.random.default_rng([seed, 1, epoch]).permutation(n * repeat) % n
     steps = len(order) // batch
     return order[: steps * batch].reshape(steps, batch)
@@ -102,8 +103,7 @@ def _train_epoch(images, labels, order, rate, momentum, weight_decay, kernel, bi
     for step in tf.range(tf.shape(order)[0]):
         x = tf.gather(images, order[step])  # (n, d)
         target = tf.one_hot(tf.gather(labels, order[step]), tf.shape(bias)[0])
-        # Gradient of the mean cross entropy with respect to the logits; softmax subtracts the maximum by
-        # itself.
+        # Gradient of the mean cross entropy with respect to the logits; softmax subtracts the maximum by itself.
         error = (tf.nn.softmax(tf.matmul(x, kernel) + bias) - target) / batch
         kernel_velocity = momentum * kernel_velocity + tf.matmul(x, error, transpose_a=True) + weight_decay * kernel
         bias_velocity = momentum * bias_velocity + tf.reduce_sum(error, axis=0) + weight_decay * bias

@@ -1,5 +1,4 @@
-"""The final protocol: accuracy with all, a tenth and a hundredth of the labels (Aczel 2021, sec. 2.2 and
-3.3).
+"""The final protocol: accuracy with all, a tenth and a hundredth of the labels (Aczel 2021, sec. 2.2 and 3.3).
 
 Rows are dicts {fraction, subset, labels_used, <name>_accuracy...}, accuracies in [0, 1]. For the same labels
 and seed every method sees the same subsets, so that methods are compared in pairs.
@@ -16,8 +15,7 @@ FRACTIONS = (1.0, 0.1, 0.01)
 
 
 def label_subsets(labels, fractions=FRACTIONS, subsets=3, seed=0):
-    """Yields (fraction, subset, indices): `subsets` stratified draws of each fraction, of 1.0 the whole set
-    once.
+    """Yields (fraction, subset, indices): `subsets` stratified draws of each fraction, of 1.0 the whole set once.
 
     Raises InputError for a fraction outside (0, 1].
     """
@@ -46,8 +44,7 @@ def evaluate_features(
     temperature=0.1,
     **linear_options,
 ):
-    """kNN and linear accuracy on the test features with each share of the labels of the train features (n,
-    d).
+    """kNN and linear accuracy on the test features with each share of the labels of the train features (n, d).
 
     k and temperature as in `knn_predict`, linear_options as in `linear_probe`, whose training set is repeated
     so that every share gets as many iterations. Returns a row for every subset.
@@ -65,8 +62,7 @@ def evaluate_features(
 def evaluate_supervised(
     benchmark, train_images, train_labels, test_images, test_labels, *, fractions=FRACTIONS, subsets=3, seed=0
 ):
-    """Accuracy on the test images of a `SupervisedBenchmark` trained on each share of the labels, a row per
-    subset."""
+    """Test accuracy of a `SupervisedBenchmark` trained on each share of the labels, a row per subset."""
     rows = []
     for fraction, subset, index in label_subsets(train_labels, fractions, subsets, seed):
         benchmark.fit(train_images[index], np.asarray(train_labels)[index])

@@ -1,5 +1,7 @@
-"""The supervised benchmark: the same backbone, augmentation and optimizer as in pre-training, but with labels
-and a cross entropy (Aczel 2021, sec. 3.3). What a user would get from the labels alone."""
+"""The supervised benchmark: what a user would get from the labels alone (Aczel 2021, sec. 3.3).
+
+The same backbone, augmentation and optimizer as in pre-training, but with labels and a cross entropy.
+"""
 
 import keras
 import numpy as np
@@ -20,10 +22,9 @@ class SupervisedBenchmark:
         backbone: Keras model, (n, h, w, 3) pixels in [0, 255] -> (n, d), freshly initialised. It is trained
             in place.
         num_classes: k outputs of the linear classifier on top.
-        augmenter: augmenter(images, seed) -> float32 views; seed is an int32 tensor (2,), the only source of
-            chance.
-        steps_per_epoch, epochs: iterations are their product for every subset, however small, with the
-            learning rate following a cosine per epoch.
+        augmenter: augmenter(images, seed) -> float32 views; seed is an int32 tensor (2,), the only source of chance.
+        steps_per_epoch, epochs: iterations are their product for every subset, however small, with the learning
+            rate following a cosine per epoch.
         base_learning_rate: times batch_size / 256 is the learning rate.
         momentum, weight_decay: of SGD; the decay is coupled and on every variable.
         seed: of the classifier's initial weights, batches and views.
@@ -48,8 +49,7 @@ class SupervisedBenchmark:
                 f"steps_per_epoch = {steps_per_epoch}, epochs = {epochs}, batch_size = {batch_size}: "
                 "all must be at least 1."
             )
-        # PyTorch's default for a linear layer's kernel, U(-1/sqrt(d), 1/sqrt(d)), as in the rest of the
-        # network.
+        # PyTorch's default for a linear layer's kernel, U(-1/sqrt(d), 1/sqrt(d)), as in the rest of the network.
         uniform = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform", seed=seed)
         head = keras.layers.Dense(num_classes, kernel_initializer=uniform, dtype="float32", name="classifier")
         self.model = keras.Model(backbone.input, head(backbone.output), name="supervised")
@@ -73,8 +73,7 @@ class SupervisedBenchmark:
     def fit(self, images, labels):
         """Train from the initial weights on uint8 images (n, h, w, 3) and labels (n,).
 
-        Returns the mean loss of the last epoch. Raises InputError for labels that are not class numbers below
-        num_classes.
+        Returns the mean loss of the last epoch. Raises InputError for labels that are not class numbers below k.
         """
         labels = as_labels("labels", labels, len(images))
         as_num_classes(self.model.output_shape[-1], labels)
@@ -85,8 +84,7 @@ class SupervisedBenchmark:
         return float(np.mean(losses[-self.steps_per_epoch :]))
 
     def accuracy(self, images, labels, batch_size=256) -> float:
-        """Share of images classified right by the network as it is now, in inference mode, without
-        augmentation."""
+        """Share of images classified right by the network as it is now, in inference mode, not augmented."""
         labels = as_labels("labels", labels, len(images))
         return float(np.mean(self._logits(in_batches(images, batch_size)).argmax(axis=1) == labels))
 
@@ -104,8 +102,7 @@ class SupervisedBenchmark:
 
 
 def batch_order(n, steps, batch, seed):
-    """Yields for each step the indices (batch,) into n images: permutation after permutation, cut into
-    batches.
+    """Yields for each step the indices (batch,) into n images: permutation after permutation, cut into batches.
 
     A set smaller than a batch thus gives full batches too, every image in them about equally often, each time
     under another augmentation.
@@ -120,11 +117,9 @@ def batch_order(n, steps, batch, seed):
 
 
 def train_supervised(backbone_builder, images, labels, *, num_classes, augmenter, **options) -> keras.Model:
-    """Train one classifier on one labelled set and return it: uint8 images (n, h, w, 3) -> logits (n,
-    num_classes).
+    """Train one classifier on one labelled set and return it: uint8 images (n, h, w, 3) -> logits (n, num_classes).
 
-    backbone_builder() makes the backbone; options are those of `SupervisedBenchmark`, which see for several
-    subsets.
+    backbone_builder() makes the backbone; options are those of `SupervisedBenchmark`, which see for several subsets.
     """
     benchmark = SupervisedBenchmark(backbone_builder(), num_classes, augmenter, **options)
     benchmark.fit(images, labels)
