@@ -1,5 +1,7 @@
 """Features of images, in inference mode, and the checks that every evaluator makes of the arrays it gets."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import tensorflow as tf
 
@@ -56,6 +58,21 @@ def raw_pixels(images):
     """The baseline that any encoder has to beat: uint8 (n, h, w, c) -> float32 (n, h * w * c) in [0, 1]."""
     images = np.asarray(images)
     return images.reshape(len(images), -1).astype(np.float32) / 255.0
+
+
+@contextmanager
+def full_float32():
+    """Multiply float32 matrices in float32 while this context lasts (or the function that it decorates).
+
+    TensorFlow's default on recent GPUs is TF32: factors of 10 bits. Features of networks that are untrained, or near
+    collapse, have cosines that differ by less; 2 % of kNN predictions on an untrained ResNet-18 would change.
+    """
+    tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(tf32)
 
 
 def as_features(name, features):

@@ -7,9 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.evaluation.features import as_feature_pair, as_labels, as_num_classes
+from simsiam_tf.evaluation.features import as_feature_pair, as_labels, as_num_classes, full_float32
 
 
+@full_float32()
 def knn_predict(
     train_features, train_labels, test_features, k=200, temperature=0.1, num_classes=None, chunk=256
 ) -> np.ndarray:

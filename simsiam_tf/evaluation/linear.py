@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.evaluation.features import as_feature_pair, as_labels, as_num_classes
+from simsiam_tf.evaluation.features import as_feature_pair, as_labels, as_num_classes, full_float32
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class LinearResult:
     bias: np.ndarray
 
 
+@full_float32()
 def linear_probe(
     train_features,
     train_labels,

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.evaluation.features import Extractor, as_labels, extract, in_batches, raw_pixels
+from simsiam_tf.evaluation import knn, linear
+from simsiam_tf.evaluation.features import Extractor, as_labels, extract, full_float32, in_batches, raw_pixels
 
 
 def images(n, size=6, seed=0):
@@ -100,3 +101,39 @@ def test_raw_pixels():
 def test_bad_labels_are_named(labels):
     with pytest.raises(InputError, match="train_labels"):
         as_labels("train_labels", labels, 3)
+
+
+@pytest.mark.parametrize("default", [True, False])
+def test_full_float32_is_restored(default):
+    enabled = tf.config.experimental.tensor_float_32_execution_enabled
+    before = enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(default)
+    try:
+        with full_float32():
+            assert not enabled()
+        assert enabled() is default
+        with pytest.raises(ZeroDivisionError), full_float32():
+            raise ZeroDivisionError
+        assert enabled() is default
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
+
+
+@pytest.mark.parametrize(
+    ("module", "product", "evaluate"),
+    [
+        (knn, "_nearest", lambda: knn.knn_accuracy(np.eye(3), [0, 1, 2], np.eye(3), [0, 1, 2])),
+        (linear, "_train_epoch", lambda: linear.linear_probe(np.eye(3), [0, 1, 2], np.eye(3), [0, 1, 2], epochs=1)),
+    ],
+)
+def test_evaluators_multiply_in_full_float32(module, product, evaluate, monkeypatch):
+    """TF32 would change the predictions on a GPU; here, only the setting during the products can be seen."""
+    seen, original = [], getattr(module, product)
+
+    def spy(*arguments):
+        seen.append(tf.config.experimental.tensor_float_32_execution_enabled())
+        return original(*arguments)
+
+    monkeypatch.setattr(module, product, spy)
+    evaluate()
+    assert seen == [False]
