@@ -22,7 +22,7 @@ def clean_keras():
     keras.config.set_dtype_policy("float32")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared_data():
     """The folder with the prepared CIFAR-10 and the photographs; the test is skipped where it is absent."""
     if not SHARED_DATA.is_dir():

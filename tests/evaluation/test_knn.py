@@ -49,6 +49,44 @@ def test_weights_decide_against_the_majority():
     assert knn_predict(bank, [1, 0, 0], query, k=3, temperature=1.0) == [0]
 
 
+@pytest.mark.parametrize(("temperature", "expected"), [(0.09, 0), (0.11, 1)])
+def test_the_default_temperature_is_a_tenth(temperature, expected):
+    """Two neighbours at cosine c outvote one at 1 if 2 exp(-(1 - c) / T) > 1: the break-even is T."""
+    c = 1 - temperature * math.log(2)
+    bank = np.array([[1, 0], [c, math.sqrt(1 - c * c)], [c, -math.sqrt(1 - c * c)]])
+    assert knn_predict(bank, [1, 0, 0], [[3.0, 0]]) == [expected]
+    assert knn_predict(bank, [1, 0, 0], [[3.0, 0]], temperature=temperature * 1.01) == [0]
+    assert knn_predict(bank, [1, 0, 0], [[3.0, 0]], temperature=temperature * 0.99) == [1]
+
+
+def test_the_default_k_is_200():
+    """Of equal neighbours the first k vote: 100 of class 1, then of class 0 up to number 200, which makes a tie."""
+    labels = np.array([1] * 100 + [0] * 100 + [1] * 100)
+    for k, expected in ((None, 0), (199, 1), (200, 0), (201, 1)):
+        options = {} if k is None else {"k": k}
+        assert knn_predict(np.ones((300, 4)), labels, np.ones((1, 4)), **options) == [expected]
+
+
+@pytest.mark.parametrize(("m", "d"), [(101, 3), (999, 64), (2500, 3072)])
+def test_duplicates_far_apart_are_exact_ties(m, d):
+    """Wherever in the bank, and in the matrix product, a row stands: the first of its copies is the neighbour."""
+    rng = np.random.default_rng(m)
+    bank, copies = rng.normal(size=(m, d)), rng.permutation(m)
+    labels = np.concatenate([np.ones(m, int), np.zeros(m, int)])
+    queries = rng.normal(size=(257, d))
+    np.testing.assert_array_equal(knn_predict(np.concatenate([bank, bank[copies]]), labels, queries, k=1), 1)
+    # Of each neighbour and its copy: equal votes, hence the lower class.
+    np.testing.assert_array_equal(knn_predict(np.concatenate([bank, bank[copies]]), labels, queries, k=2), 0)
+
+
+def test_one_image_or_one_class_decides_everything():
+    _, _, queries = random_problem()
+    np.testing.assert_array_equal(knn_predict(np.ones((1, 8)), [3], queries), 3)
+    np.testing.assert_array_equal(knn_predict(np.zeros((1, 8)), [3], np.zeros((4, 8))), 3)
+    bank, labels, _ = random_problem(seed=4)
+    np.testing.assert_array_equal(knn_predict(bank, np.full_like(labels, 2), queries, num_classes=5), 2)
+
+
 def test_equal_votes_go_to_the_lower_class():
     bank = np.repeat(np.eye(4), 6, axis=0)  # Six copies of each of four points.
     queries = np.eye(4)

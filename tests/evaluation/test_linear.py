@@ -119,6 +119,25 @@ def test_classes_that_training_lacks_are_errors():
         assert result.accuracy == pytest.approx(expected)
 
 
+def test_one_image_and_zero_vectors():
+    """Zero vectors leave only the bias: the commonest class is predicted, for zero vectors at least."""
+    zeros = np.zeros((6, 3))
+    result = linear_probe(zeros, [1, 1, 1, 1, 0, 2], zeros, [0, 1, 1, 2, 1, 0], epochs=50, base_learning_rate=300.0)
+    assert result.accuracy == 0.5
+    share = np.exp(result.bias) / np.exp(result.bias).sum()
+    np.testing.assert_allclose(share, [1 / 6, 4 / 6, 1 / 6], atol=1e-2)
+    assert linear_probe([[2.0, -1.0]], [1], [[2.0, -1.0], [2.0, -1.0]], [1, 0], epochs=3).accuracy == 0.5
+
+
+def test_duplicates_with_two_labels_get_both_probabilities():
+    """The optimum for one point of three images of class 0 and one of class 1: probabilities 3/4 and 1/4."""
+    x = np.ones((4, 2))
+    result = linear_probe(x, [0, 1, 0, 0], x, [0, 1, 0, 0], base_learning_rate=64.0, epochs=200)
+    logits = (x @ result.kernel + result.bias)[0]
+    assert logits[0] - logits[1] == pytest.approx(math.log(3), abs=1e-3)
+    assert result.accuracy == 0.75
+
+
 def test_one_trace_serves_all_sizes():
     for n, d in ((50, 3), (300, 10), (10, 3)):
         x, y = blobs(n, d)
