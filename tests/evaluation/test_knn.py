@@ -55,6 +55,7 @@ def test_the_default_temperature_is_a_tenth(temperature, expected):
     c = 1 - temperature * math.log(2)
     bank = np.array([[1, 0], [c, math.sqrt(1 - c * c)], [c, -math.sqrt(1 - c * c)]])
     assert knn_predict(bank, [1, 0, 0], [[3.0, 0]]) == [expected]
+    assert knn_accuracy(bank, [1, 0, 0], [[3.0, 0]], [expected]) == 1
     assert knn_predict(bank, [1, 0, 0], [[3.0, 0]], temperature=temperature * 1.01) == [0]
     assert knn_predict(bank, [1, 0, 0], [[3.0, 0]], temperature=temperature * 0.99) == [1]
 
@@ -65,6 +66,7 @@ def test_the_default_k_is_200():
     for k, expected in ((None, 0), (199, 1), (200, 0), (201, 1)):
         options = {} if k is None else {"k": k}
         assert knn_predict(np.ones((300, 4)), labels, np.ones((1, 4)), **options) == [expected]
+        assert knn_accuracy(np.ones((300, 4)), labels, np.ones((1, 4)), [expected], **options) == 1
 
 
 @pytest.mark.parametrize(("m", "d"), [(101, 3), (999, 64), (2500, 3072)])

@@ -63,6 +63,13 @@ def test_no_step_leaves_the_initial_weights():
     np.testing.assert_array_equal(result.bias, 0)
 
 
+def test_the_defaults_are_the_protocols():
+    x, y = blobs(300, spread=1.0)
+    protocol = {"base_learning_rate": 30, "batch_size": 256, "epochs": 100, "momentum": 0.9, "weight_decay": 0}
+    expected = linear_probe(x, y, x, y, **protocol)
+    np.testing.assert_array_equal(linear_probe(x, y, x, y).kernel, expected.kernel)
+
+
 def test_reaches_logistic_regression():
     x, y = blobs(2000, spread=1.0)
     x_test, y_test = blobs(2000, spread=1.0, seed=1)

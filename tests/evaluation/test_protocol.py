@@ -65,6 +65,8 @@ def test_settings_reach_the_evaluators(digits, monkeypatch):
     assert seen[0] == (rows[0]["labels_used"], {"k": 5, "temperature": 0.2})
     assert seen[1] == {"repeat": 10, "seed": 7, "epochs": 1}
     assert rows[0]["knn_accuracy"] == 0.5
+    evaluate_features(*digits, fractions=(0.1,), subsets=1, epochs=1)
+    assert seen[2] == (rows[0]["labels_used"], {"k": 200, "temperature": 0.1})
 
 
 def test_supervised_sees_the_same_subsets(digits):
