@@ -160,12 +160,12 @@ def test_help_does_not_import_tensorflow(arguments):
 LAYERS = [
     {"__main__"},
     {"cli"},
-    {"train", "final"},
+    {"train", "final", "transfer"},
     {"assemble", "export", "embed", "figures", "run"},
     {"methods", "callbacks"},
     {"evaluation", "augment", "data", "optimizers", "checkpoint", "configfile"},
-    {"backbones", "heads"},
-    {"layers", "losses", "diagnostics", "config", "interrupt"},
+    {"backbones", "heads", "weights"},
+    {"layers", "losses", "diagnostics", "config", "interrupt", "torch_file", "torch_pickle"},
     {"errors"},
 ]
 
