@@ -90,22 +90,50 @@ def embed(arguments: list[str]) -> int:
 
 
 def export(arguments: list[str]) -> int:
-    """Write the trained encoder as a Keras file, a SavedModel or an ONNX file, and check it."""
+    """Write the trained encoder for elsewhere: Keras, SavedModel, ONNX or PyTorch, and check it."""
     parser = OneLineParser(prog="simsiam-tf export", description=export.__doc__)
+    formats = "keras, saved_model, onnx, pytorch (official layout, with heads) or torchvision (its ResNet's names)"
     parser.add_argument("run", type=str, metavar="RUN", help="run folder that train has made")
-    parser.add_argument("--format", type=str, required=True, help="keras, saved_model or onnx")
+    parser.add_argument("--format", type=str, required=True, help=formats)
     parser.add_argument("--output", type=str | None, default=None, help="default: RUN/export/backbone.*")
     options = parser.parse_args(arguments)
 
     quiet_tensorflow()
     from simsiam_tf import export as exporting
+    from simsiam_tf import transfer
     from simsiam_tf.run import RunFolder
 
     folder = RunFolder.existing(Path(options.run))
     output = exporting.output_path(options.format, options.output, folder.path / "export")
+    if options.format not in exporting.FORMATS:
+        transfer.export_run(folder, output, options.format)
+        print(f"{output}  (reads back exactly)")
+        return DONE
     backbone = folder.load_backbone()
     difference = exporting.export(backbone, output, options.format, configfile.read(folder.config).data.image_size)
     print(f"{output}  (largest difference from Keras: {difference:.1e} of the largest feature)")
+    return DONE
+
+
+def import_weights(arguments: list[str]) -> int:
+    """Make a run of a PyTorch checkpoint: the official release's, ours, or torchvision's ResNets."""
+    parser = OneLineParser(prog="simsiam-tf import-weights", description=import_weights.__doc__)
+    parser.add_argument("file", type=str, metavar="FILE", help="checkpoint that PyTorch wrote; nothing in it is run")
+    configfile.add_config(parser)
+    file = Path(parser.parse_args(arguments).file)
+
+    quiet_tensorflow()
+    from simsiam_tf import torch_state, transfer
+
+    state = torch_state.read(file)
+    config = configfile.build(parser, parser.parse_args(transfer.arguments_for(state, arguments)))
+    folder, parts = transfer.import_run(state, config)
+    b = config.backbone
+    print(f"{file}: {', '.join(parts)} of a {b.name} with {b.stem} stem, width {b.width}")
+    heads = ["projector", "predictor"] if config.method.predictor == "mlp" else ["projector"]
+    if fresh := [head for head in heads if head not in parts]:
+        print(f"not in the file: {', '.join(fresh)} (initialised by seed {config.seed})")
+    print(f"run folder: {folder.path}")
     return DONE
 
 
@@ -129,12 +157,12 @@ def quiet_tensorflow() -> None:
             os.close(stderr)
 
 
-VERBS = {"train": train, "evaluate": evaluate, "embed": embed, "export": export}
+VERBS = {"train": train, "evaluate": evaluate, "embed": embed, "export": export, "import-weights": import_weights}
 log = logging.getLogger("simsiam_tf")
 
 
 def usage() -> str:
-    lines = [f"  {name:<10}{verb.__doc__}" for name, verb in VERBS.items()]
+    lines = [f"  {name:<16}{verb.__doc__}" for name, verb in VERBS.items()]
     return "\n".join(["usage: simsiam-tf VERB ...", "", *lines, "", "simsiam-tf VERB --help shows its options."])
 
 

@@ -64,14 +64,14 @@ def add_config(parser: ArgumentParser) -> None:
     parser.add_class_arguments(Config, None)
 
 
-def file_first(arguments: list[str], default: str) -> list[str]:
+def file_first(arguments: list[str], default: str | None) -> list[str]:
     """Arguments with `--config` at the front, so that options win over the file wherever they stand."""
     for index, argument in enumerate(arguments):
         if argument.startswith("--config="):
             return [argument, *arguments[:index], *arguments[index + 1 :]]
         if argument == "--config":
             return [*arguments[index : index + 2], *arguments[:index], *arguments[index + 2 :]]
-    return ["--config", default, *arguments]
+    return arguments if default is None else ["--config", default, *arguments]
 
 
 def read(path: Path) -> Config:

@@ -56,10 +56,10 @@ def output_path(format: str, given: str | None, folder: Path) -> Path:
     Raises:
         InputError: unknown format, or an ending that is not the format's.
     """
-    if format not in FORMATS:
-        raise InputError(f"format: {format!r} is unknown; give one of {', '.join(FORMATS)}")
+    if format not in ENDINGS:
+        raise InputError(f"format: {format!r} is unknown; give one of {', '.join(ENDINGS)}")
     path = Path(given) if given else folder / f"backbone{ENDINGS[format]}"
-    if ENDINGS[format] and path.suffix != ENDINGS[format]:
+    if not path.name.endswith(ENDINGS[format]):
         raise InputError(f"output: {path} does not end in {ENDINGS[format]}, which format {format} needs; rename it")
     if path.exists():
         raise InputError(f"output: {path} exists; give another one or delete it")
@@ -101,5 +101,6 @@ def _onnx(backbone, path):
     return lambda images: session.run(None, {name: images})[0]
 
 
-ENDINGS = {"keras": ".keras", "saved_model": "", "onnx": ".onnx"}
 FORMATS = {"keras": _keras, "saved_model": _saved_model, "onnx": _onnx}
+# The last two are weights without a program; `transfer` writes them.
+ENDINGS = {"keras": ".keras", "saved_model": "", "onnx": ".onnx", "pytorch": ".pth.tar", "torchvision": ".pth"}

@@ -10,7 +10,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from simsiam_tf import configfile
+from simsiam_tf import configfile, torch_state, weights
 from simsiam_tf.checkpoint import CheckpointFolder
 from simsiam_tf.config import Config
 from simsiam_tf.errors import InputError, unwritable
@@ -42,6 +42,7 @@ class RunFolder:
         self.tensorboard = self.path / "tensorboard"
         self.checkpoints = self.path / "checkpoints"
         self.backbone = self.path / "backbone.keras"
+        self.imported = self.path / "imported.pth.tar"
 
     @classmethod
     def open(cls, config: Config) -> RunFolder:
@@ -51,7 +52,9 @@ class RunFolder:
             InputError: another run is there, or the folder cannot be written to.
         """
         folder = cls(config.folder)
-        if folder.result.is_file() or folder.checkpoint_folder(1).files():
+        if folder.imported.is_file() and not folder.checkpoint_folder(1).files():
+            folder._same_run(config, ("backbone.", "method."))
+        elif folder.result.is_file() or folder.checkpoint_folder(1).files():
             folder._same_run(config)
         elif (
             not folder.config.is_file()
@@ -75,11 +78,11 @@ class RunFolder:
         """
         return cls(configfile.stored(path).parent)
 
-    def _same_run(self, config: Config) -> None:
-        """Refuse a change of anything that decides the weights or the figures."""
+    def _same_run(self, config: Config, prefixes: tuple[str, ...] = ("",)) -> None:
+        """Refuse a change of anything that decides the weights or the figures, among the keys with these prefixes."""
         here = configfile.read(configfile.stored(self.path))
         for key in configfile.differences(here, config):
-            if key not in FREE:
+            if key not in FREE and key.startswith(prefixes):
                 before, now = configfile.flat(here)[key], configfile.flat(config)[key]
                 raise InputError(
                     f"name: {self.path} holds a run with another setting, {key}: {before} (now {now}); "
@@ -101,6 +104,18 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"RUN: {self.backbone} cannot be loaded ({reason}); export or train it again") from error
+
+    def load_imported(self, model) -> torch_state.State | None:
+        """Give a method the weights that `import-weights` has put here, if it has.
+
+        Raises:
+            InputError: the file does not load or is of another network.
+        """
+        if not self.imported.is_file():
+            return None
+        state = torch_state.read(self.imported)
+        weights.assign(state, model.backbone, model.projector, model.predictor)
+        return state
 
     def save_backbone(self, backbone) -> None:
         """Write the encoder in float32, atomically; it loads with Keras alone."""

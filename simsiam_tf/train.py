@@ -69,6 +69,8 @@ def _pretrain(config: Config, folder: RunFolder, interrupt: Interrupt) -> dict:
             "give a smaller one"
         )
     model = build_method(config)
+    if not folder.checkpoint_folder(1).files() and folder.load_imported(model):
+        log.info("starting from the imported weights, %s", folder.imported)
     compile_method(model, config, steps_per_epoch)
     with interrupt.deferred():
         callbacks, monitor, record = make_callbacks(config, model, splits, folder, interrupt)

@@ -131,6 +131,7 @@ def test_print_config_shows_the_result(capsys):
         (["evaluate", "nowhere"], 2, "RUN: nowhere is no run folder"),
         (["embed", "nowhere"], 2, "data"),
         (["export", "nowhere", "--format", "onnx"], 2, "RUN: nowhere"),
+        (["import-weights", "nowhere"], 2, "FILE: cannot read nowhere"),
         (["train", "--optimizer.batch_size", "x"], 2, "optimizer.batch_size"),
     ],
 )
@@ -142,7 +143,9 @@ def test_exit_codes(arguments, code, text, capsys):
     assert code == 0 or not arguments or err.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["export", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["export", "--help"], ["import-weights", "--help"]]
+)
 def test_help_does_not_import_tensorflow(arguments):
     code = (
         "import sys; from simsiam_tf.cli import main\n"
@@ -160,12 +163,14 @@ def test_help_does_not_import_tensorflow(arguments):
 LAYERS = [
     {"__main__"},
     {"cli"},
-    {"train", "final"},
+    {"train", "final", "transfer"},
     {"assemble", "export", "embed", "figures", "run"},
     {"methods", "callbacks"},
     {"evaluation", "augment", "data", "optimizers", "checkpoint", "configfile"},
-    {"backbones", "heads"},
-    {"layers", "losses", "diagnostics", "config", "interrupt"},
+    {"backbones", "heads", "weights"},
+    {"layers", "losses", "diagnostics", "config", "interrupt", "torch_state"},
+    {"torch_file"},
+    {"torch_pickle"},
     {"errors"},
 ]
 

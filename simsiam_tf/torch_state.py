@@ -1,0 +1,142 @@
+"""The weights that a PyTorch checkpoint holds, and what network they are of.
+
+The official release (facebookresearch/simsiam) puts `module.` before all names and `encoder.` before the ResNet's,
+keeps the projector in the ResNet's `fc` and the predictor beside the encoder. torchvision's files hold the ResNet
+alone, with a classifier `fc`. Without prefixes they are one: conv1.weight, fc.0.weight (projector), predictor.0.weight.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from simsiam_tf import torch_file
+from simsiam_tf.errors import InputError
+from simsiam_tf.torch_pickle import Tensor
+
+COUNTER = "num_batches_tracked"
+# By bottleneck blocks or not, and blocks of each stage. Others are taken for the first of their kind.
+RESNETS = {
+    (False, (2, 2, 2, 2)): "resnet18",
+    (False, (3, 4, 6, 3)): "resnet34",
+    (True, (3, 4, 6, 3)): "resnet50",
+}
+
+
+@dataclass(frozen=True)
+class State:
+    """The weights of a file, in PyTorch's layout.
+
+    Args:
+        path: The file.
+        arrays: By name; a classifier is left out.
+        keys: The name that the file gives each.
+        prefixes: Of the file's names, for all and for the encoder.
+        about: What stands beside the weights, such as "epoch".
+    """
+
+    path: Path
+    arrays: dict[str, np.ndarray]
+    keys: dict[str, str]
+    prefixes: tuple[str, str]
+    about: dict
+
+    def has(self, start: str) -> bool:
+        """Whether any name starts like this."""
+        return any(name.startswith(start) for name in self.arrays)
+
+    def key(self, name: str) -> str:
+        """The file's name for one of ours, whether it has it or not."""
+        everywhere, encoder = self.prefixes
+        return self.keys.get(name, everywhere + ("" if name.startswith("predictor.") else encoder) + name)
+
+    @property
+    def batches(self) -> int:
+        """Batches that the normalisation statistics have seen."""
+        counter = self.arrays.get(f"bn1.{COUNTER}", np.zeros(1, "int64"))
+        return int(counter.max()) if counter.dtype.kind == "i" else 0
+
+
+def read(path: Path) -> State:
+    """A checkpoint {"state_dict": ..., ...} or a bare state dict.
+
+    Raises:
+        InputError: the file is none that PyTorch wrote, or holds no such dict.
+    """
+    content = torch_file.load(path)
+    found = content.get("state_dict", content) if isinstance(content, dict) else {}
+    if not isinstance(found, dict) or not found or not all(isinstance(key, str) for key in found):
+        raise InputError(f"FILE: {path} holds no state_dict; give a checkpoint of a network")
+    for key, value in found.items():
+        if not isinstance(value, Tensor):
+            raise InputError(f"FILE: {path} holds no state_dict, {key!r} is no tensor; give a checkpoint of a network")
+    everywhere = "module." if all(key.startswith("module.") for key in found) else ""
+    encoder = "encoder." if any(key.startswith(f"{everywhere}encoder.") for key in found) else ""
+    keys = {key.removeprefix(everywhere).removeprefix(encoder): key for key in found}
+    if len(keys) < len(found):
+        raise InputError(f"FILE: {path} has names twice, with and without {encoder!r}; save one network alone")
+    if "fc.weight" in keys:
+        keys = {name: key for name, key in keys.items() if name not in ("fc.weight", "fc.bias")}
+    arrays = {name: found[key].numpy() for name, key in keys.items()}
+    if empty := [keys[name] for name, array in arrays.items() if not array.size]:
+        raise InputError(f"FILE: {path} has no numbers in {empty[0]}; give a checkpoint of a network")
+    about = {key: content[key] for key, fits in ABOUT.items() if fits(content.get(key))}
+    return State(Path(path), arrays, keys, (everywhere, encoder), about)
+
+
+def _is_color(value):
+    return isinstance(value, (tuple, list)) and len(value) == 3 and all(type(v) is float for v in value)
+
+
+# What else a checkpoint may say, if it is of this kind.
+ABOUT = {"epoch": lambda value: type(value) is int, "mean": _is_color, "std": _is_color}
+
+
+def architecture(state: State) -> dict:
+    """The settings {"backbone.name": "resnet50", ...} of the network that fits; heads only as far as they are there.
+
+    A ResNet of other depths gives one that there is; `weights.assign` then names what does not fit.
+
+    Raises:
+        InputError: the file holds no ResNet.
+    """
+    arrays = state.arrays
+    stem = arrays.get("conv1.weight", np.zeros(0))
+    if stem.ndim != 4:
+        first = next(iter(state.keys.values()), "none")
+        wanted = state.key("conv1.weight")
+        raise InputError(f"FILE: {state.path} has no {wanted} of a ResNet (first key: {first}); give another file")
+    blocks = [re.fullmatch(r"layer([1-4])\.\d+\.conv1\.weight", name) for name in arrays]
+    depths = tuple([block[1] for block in blocks if block].count(stage) for stage in "1234")
+    bottleneck = state.has("layer1.0.conv3.")
+    settings = {
+        "backbone.name": RESNETS.get((bottleneck, depths), "resnet50" if bottleneck else "resnet18"),
+        "backbone.stem": "cifar" if stem.shape[-1] == 3 else "imagenet",
+        "backbone.width": stem.shape[0],
+    }
+    settings |= {f"backbone.{key}": list(state.about[key]) for key in ("mean", "std") if key in state.about}
+    return settings | _heads(state)
+
+
+def _heads(state):
+    weights = [name for name in state.arrays if re.fullmatch(r"fc\.\d+\.weight", name)]
+    linear = sorted((name for name in weights if state.arrays[name].ndim == 2), key=_place)
+    settings = {}
+    if linear:
+        settings["method.projector_layers"] = len(linear)
+        settings["method.projector_hidden"] = len(state.arrays[linear[0]])
+        settings["method.projection_dim"] = len(state.arrays[linear[-1]])
+        settings["method.projector_output_norm"] = state.has(f"fc.{_place(linear[-1]) + 1}.running_mean")
+    narrow = state.arrays.get("predictor.0.weight")
+    if narrow is not None:
+        settings |= {"method.predictor": "mlp", "method.predictor_hidden": len(np.atleast_1d(narrow))}
+    elif linear and state.prefixes[1]:  # an encoder alone may lack it, the whole network without it is the ablation
+        settings["method.predictor"] = "none"
+    return settings
+
+
+def _place(name):
+    return int(name.split(".")[1])

@@ -1,0 +1,94 @@
+"""Between run folders and PyTorch's files: what `import-weights` and `export --format pytorch` do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from simsiam_tf import configfile, torch_file, torch_state, weights
+from simsiam_tf.assemble import build_method
+from simsiam_tf.checkpoint import restore
+from simsiam_tf.config import Config
+from simsiam_tf.errors import InputError
+from simsiam_tf.run import RunFolder
+
+RECIPES = {"cifar": "cifar10", "imagenet": "imagenet"}
+
+
+def arguments_for(state: torch_state.State, given: list[str]) -> list[str]:
+    """Command-line arguments: the recipe of the file's stem, the file's architecture, then what the user gave."""
+    settings = {"name": state.path.name.split(".")[0]} | torch_state.architecture(state)
+    inferred = [f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in settings.items()]
+    return ["--config", RECIPES[settings["backbone.stem"]], *inferred, *configfile.file_first(given, None)]
+
+
+def import_run(state: torch_state.State, config: Config) -> tuple[RunFolder, list[str]]:
+    """Make a run folder that holds a file's weights; heads that the file lacks are initialised by seed.
+
+    Returns:
+        The folder, and which of backbone, projector and predictor are the file's.
+
+    Raises:
+        InputError: the weights do not fit the configuration, or the folder cannot be made.
+    """
+    folder = RunFolder(config.folder)
+    if folder.path.exists():
+        raise InputError(f"name: {folder.path} exists; give another --name, or delete the folder")
+    model = build_method(config)
+    parts = weights.assign(state, model.backbone, model.projector, model.predictor)
+    save_method(folder.imported, model, config, state.about.get("epoch", 0), state.batches)
+    folder.save_backbone(model.backbone)
+    configfile.write(config, folder.config)
+    return folder, parts
+
+
+def export_run(folder: RunFolder, path: Path, format: str) -> None:
+    """Write a run's networks in the official release's layout, or its backbone in torchvision's, and read them back.
+
+    Args:
+        format: "pytorch" or "torchvision".
+
+    Raises:
+        InputError: the run is not complete, or the file does not read back; then nothing is left at `path`.
+    """
+    backbone = folder.load_backbone()
+    if format == "torchvision":
+        write(path, {}, weights.state_dict(backbone))
+        return
+    config = configfile.read(folder.config)
+    model = build_method(config)
+    imported = folder.load_imported(model)
+    epoch, batches = (imported.about.get("epoch", 0), imported.batches) if imported else (0, 0)
+    newest = folder.checkpoint_folder(1).newest()
+    if newest:
+        arrays, meta = newest
+        restore({name: a for name, a in arrays.items() if name.startswith("model/")}, {"model": model.variables})
+        epoch += meta["rows"][-1]["epoch"] if meta["rows"] else 0
+        batches += model.num_views * int(model.step)
+    elif not imported:
+        raise InputError(f"RUN: {folder.path} has no checkpoint to take the heads from; give --format torchvision")
+    here, judged = model.backbone.get_weights(), backbone.get_weights()
+    if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(here, judged, strict=True)):
+        raise InputError(f"RUN: {folder.path} is being trained on; finish its training with the same command")
+    save_method(path, model, config, epoch, batches)
+
+
+def save_method(path: Path, model, config: Config, epoch: int, batches: int) -> None:
+    """Write a whole method in the official layout; mean and std tell what its pictures are normalised by."""
+    b = config.backbone
+    about = {"arch": b.name, "epoch": epoch, "mean": b.mean, "std": b.std}
+    arrays = weights.state_dict(model.backbone, model.projector, model.predictor, batches)
+    write(path, about, weights.official(arrays))
+
+
+def write(path: Path, about: dict, arrays: dict[str, np.ndarray]) -> None:
+    """A checkpoint, or a bare state dict where there is nothing to say about it, checked by reading it back."""
+    torch_file.save(path, about | {"state_dict": arrays} if about else arrays)
+    content = torch_file.load(path)
+    found = content["state_dict"] if about else content
+    same = found.keys() == arrays.keys()
+    if not same or not all(np.array_equal(found[key].numpy(), a, equal_nan=True) for key, a in arrays.items()):
+        path.unlink()
+        raise InputError(f"output: {path} does not read back as it was written; check the disk")
