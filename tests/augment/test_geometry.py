@@ -8,14 +8,13 @@ import tensorflow as tf
 from PIL import Image
 from scipy import stats
 
+import pillow_oracle
 from simsiam_tf.augment import RandomResizedCrop, Resize
 
 
 def pillow_crop(image, box, flip, size):
-    top, left, height, width = (int(v) for v in box)
-    image = Image.fromarray(image).crop((left, top, left + width, top + height))
-    image = image.resize((size, size), Image.Resampling.BILINEAR)
-    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else image
+    image = pillow_oracle.crop(Image.fromarray(image), box, size)
+    return pillow_oracle.mirrored(image) if flip else image
 
 
 @pytest.mark.parametrize(("source", "size"), [(32, 32), (57, 32), (17, 32), (224, 32), (300, 224), (96, 224), (8, 16)])
