@@ -79,14 +79,16 @@ def test_boxes_are_distributed_as_torchvisions(shape, seed):
         assert stats.ks_2samp(statistic(*ours), statistic(*theirs)).pvalue > 1e-3
 
 
-def test_first_tries_are_uniform_in_area_and_log_ratio():
+def test_first_tries_are_uniform_in_area_log_ratio_and_position():
     # Crops this small always fit, hence nothing is rejected and the distributions are the stated ones.
     layer = RandomResizedCrop(32, area=(0.1, 0.4))
     for seed in range(3):
-        _, _, h, w = layer.draw(20_000, 4000, 4000, seed=(0, seed))["box"].numpy().astype(float).T
+        top, left, h, w = layer.draw(20_000, 4000, 4000, seed=(0, seed))["box"].numpy().astype(float).T
         assert stats.kstest(w * h / 4000**2, stats.uniform(0.1, 0.3).cdf).pvalue > 1e-3
         low, high = np.log([3 / 4, 4 / 3])
         assert stats.kstest(np.log(w / h), stats.uniform(low, high - low).cdf).pvalue > 1e-3
+        assert stats.kstest(top / (4000 - h), "uniform").pvalue > 1e-3
+        assert stats.kstest(left / (4000 - w), "uniform").pvalue > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -116,6 +118,7 @@ def test_positions_reach_both_ends():
     assert np.any((top == 8 - height) & (height < 8))
 
 
-def test_flip_has_its_probability():
-    flips = RandomResizedCrop(8, flip=0.3).draw(20_000, 8, 8, seed=(0, 0))["flip"].numpy()
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_flip_has_its_probability(seed):
+    flips = RandomResizedCrop(8, flip=0.3).draw(20_000, 8, 8, seed=(0, seed))["flip"].numpy()
     assert stats.binomtest(int(flips.sum()), len(flips), 0.3).pvalue > 1e-3
