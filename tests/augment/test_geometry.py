@@ -112,10 +112,14 @@ def test_extreme_image_sometimes_falls_back():
     assert np.all((top >= 0) & (top + height <= 10) & (left >= 0) & (left + width <= 100) & (height > 0) & (width > 0))
 
 
-def test_positions_reach_both_ends():
-    top, _, height, _ = RandomResizedCrop(8, area=(0.5, 0.9)).draw(5000, 8, 8, seed=(0, 0))["box"].numpy().T
-    assert np.any((top == 0) & (height < 8))
-    assert np.any((top == 8 - height) & (height < 8))
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_every_corner_is_as_likely(seed):
+    layer = RandomResizedCrop(8, area=(0.49, 0.49), ratio=(1.0, 1.0))
+    top, left, height, width = layer.draw(20_000, 10, 10, seed=(0, seed))["box"].numpy().T
+    assert np.all((height == 7) & (width == 7))
+    corners, counts = np.unique(4 * top + left, return_counts=True)
+    np.testing.assert_array_equal(corners, np.arange(16))
+    assert stats.chisquare(counts).pvalue > 1e-3
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
