@@ -79,7 +79,10 @@ def per_image(values):
 
 
 def multiply_axes(images, rows, columns):
-    """rows @ plane @ columns' for every image and channel, rounded to whole levels.
+    """rows @ plane @ columns' for every image and channel, rounded to whole levels after each product.
+
+    Columns first, as in every Pillow before 13. Pillow 13 takes the rows first where that saves work, which
+    differs by one level in a quarter of the pixels.
 
     One product per channel, because compiled on CPU this takes a third of the time of a product over all
     channels, which needs transposed copies.
@@ -90,5 +93,5 @@ def multiply_axes(images, rows, columns):
     Returns:
         (n, i, j, c) float32.
     """
-    planes = [tf.matmul(rows @ plane, columns, transpose_b=True) for plane in tf.unstack(images, axis=3)]
-    return whole_levels(tf.stack(planes, axis=3))
+    planes = [tf.matmul(plane, columns, transpose_b=True) for plane in tf.unstack(images, axis=3)]
+    return whole_levels(tf.stack([rows @ whole_levels(plane) for plane in planes], axis=3))

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from simsiam_tf.augment.base import AugmentationLayer, per_image, uniform, whole_levels
+from simsiam_tf.augment.hsv import hsv_to_rgb, rgb_to_hsv
 
 OPERATIONS = ("brightness", "contrast", "saturation", "hue")
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
@@ -127,7 +128,7 @@ def shift_hue(planes, turns):
     """torchvision's adjust_hue: to HSV, turn the hue, and back.
 
     Pillow keeps hue and saturation in 8 bits, a step of hue being up to six levels of a channel: only a
-    shift in the same steps agrees with it.
+    shift in the same steps, from the same step, agrees with it.
 
     Args:
         planes: red, green, blue, each (n, h, w), whole levels.
@@ -138,33 +139,3 @@ def shift_hue(planes, turns):
     hue += step
     hue -= 256 * tf.floor(hue / 256)  # 8 bits wrap; floormod would call the C library for every pixel
     return hsv_to_rgb(hue, saturation, value)
-
-
-def rgb_to_hsv(red, green, blue):
-    """Hue and saturation in whole 255ths, fractions cut off; value (Pillow, Convert.c, rgb2hsv_row)."""
-    value = tf.maximum(tf.maximum(red, green), blue)
-    chroma = value - tf.minimum(tf.minimum(red, green), blue)
-    # Sixths of a turn times chroma: whole numbers, so the one division below decides the cut exactly.
-    sixths = tf.where(
-        red == value,
-        green - blue,
-        tf.where(green == value, 2 * chroma + blue - red, 4 * chroma + red - green),
-    )
-    sixths = tf.where(sixths < 0, sixths + 6 * chroma, sixths)
-    hue = tf.floor(sixths * 42.5 / tf.maximum(chroma, 1.0))
-    saturation = tf.floor(chroma * 255 / tf.maximum(value, 1.0))
-    return hue, saturation, value
-
-
-def hsv_to_rgb(hue, saturation, value):
-    """Inverse of `rgb_to_hsv` without branches: each channel is the value less a trapezoid over the hue."""
-    sixths, depth = hue * (6 / 255), value * saturation * (1 / 255)
-
-    def channel(lack):
-        return whole_levels(value - depth * tf.clip_by_value(lack, 0.0, 1.0))
-
-    return [
-        channel(2 - tf.abs(sixths - 3)),
-        channel(tf.abs(sixths - 2) - 1),
-        channel(tf.abs(sixths - 4) - 1),
-    ]

@@ -8,14 +8,13 @@ import tensorflow as tf
 from PIL import Image
 from scipy import stats
 
+import pillow_oracle
 from simsiam_tf.augment import RandomResizedCrop, Resize
 
 
 def pillow_crop(image, box, flip, size):
-    top, left, height, width = (int(v) for v in box)
-    image = Image.fromarray(image).crop((left, top, left + width, top + height))
-    image = image.resize((size, size), Image.Resampling.BILINEAR)
-    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else image
+    image = pillow_oracle.crop(Image.fromarray(image), box, size)
+    return pillow_oracle.mirrored(image) if flip else image
 
 
 @pytest.mark.parametrize(("source", "size"), [(32, 32), (57, 32), (17, 32), (224, 32), (300, 224), (96, 224), (8, 16)])
@@ -80,14 +79,16 @@ def test_boxes_are_distributed_as_torchvisions(shape, seed):
         assert stats.ks_2samp(statistic(*ours), statistic(*theirs)).pvalue > 1e-3
 
 
-def test_first_tries_are_uniform_in_area_and_log_ratio():
+def test_first_tries_are_uniform_in_area_log_ratio_and_position():
     # Crops this small always fit, hence nothing is rejected and the distributions are the stated ones.
     layer = RandomResizedCrop(32, area=(0.1, 0.4))
     for seed in range(3):
-        _, _, h, w = layer.draw(20_000, 4000, 4000, seed=(0, seed))["box"].numpy().astype(float).T
+        top, left, h, w = layer.draw(20_000, 4000, 4000, seed=(0, seed))["box"].numpy().astype(float).T
         assert stats.kstest(w * h / 4000**2, stats.uniform(0.1, 0.3).cdf).pvalue > 1e-3
         low, high = np.log([3 / 4, 4 / 3])
         assert stats.kstest(np.log(w / h), stats.uniform(low, high - low).cdf).pvalue > 1e-3
+        assert stats.kstest(top / (4000 - h), "uniform").pvalue > 1e-3
+        assert stats.kstest(left / (4000 - w), "uniform").pvalue > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -111,12 +112,17 @@ def test_extreme_image_sometimes_falls_back():
     assert np.all((top >= 0) & (top + height <= 10) & (left >= 0) & (left + width <= 100) & (height > 0) & (width > 0))
 
 
-def test_positions_reach_both_ends():
-    top, _, height, _ = RandomResizedCrop(8, area=(0.5, 0.9)).draw(5000, 8, 8, seed=(0, 0))["box"].numpy().T
-    assert np.any((top == 0) & (height < 8))
-    assert np.any((top == 8 - height) & (height < 8))
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_every_corner_is_as_likely(seed):
+    layer = RandomResizedCrop(8, area=(0.49, 0.49), ratio=(1.0, 1.0))
+    top, left, height, width = layer.draw(20_000, 10, 10, seed=(0, seed))["box"].numpy().T
+    assert np.all((height == 7) & (width == 7))
+    corners, counts = np.unique(4 * top + left, return_counts=True)
+    np.testing.assert_array_equal(corners, np.arange(16))
+    assert stats.chisquare(counts).pvalue > 1e-3
 
 
-def test_flip_has_its_probability():
-    flips = RandomResizedCrop(8, flip=0.3).draw(20_000, 8, 8, seed=(0, 0))["flip"].numpy()
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_flip_has_its_probability(seed):
+    flips = RandomResizedCrop(8, flip=0.3).draw(20_000, 8, 8, seed=(0, seed))["flip"].numpy()
     assert stats.binomtest(int(flips.sum()), len(flips), 0.3).pvalue > 1e-3
