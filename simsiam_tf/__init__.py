@@ -10,6 +10,7 @@ _HOME = {
     "KNNMonitor": "callbacks",
     "LinearProbe": "callbacks",
     "CollapseMonitor": "callbacks",
+    "DivergenceMonitor": "callbacks",
     "Rates": "callbacks",
     "ViewImages": "callbacks",
     "SGD": "optimizers",

@@ -34,7 +34,7 @@ def train(arguments: list[str]) -> int:
         final.print_table(result)
     print(f"run folder: {config.folder}")
     if "stopped" in result:
-        print(f"the run has {result['stopped']}: {result.get('verdict', 'the loss is not finite')}", file=sys.stderr)
+        print(f"the run has {result['stopped']}: {result.get('reason') or result.get('verdict')}", file=sys.stderr)
         return COLLAPSED
     return DONE
 

@@ -1,10 +1,22 @@
-"""The one exception that means "the user's input is wrong": a single line that names argument, value and way out."""
+"""Exceptions whose message is a single line for the user: wrong input, which names the way out, and a diverged run."""
 
 import errno
 
 
 class InputError(ValueError):
     """Bad input from a user. The command line prints its message without a traceback and exits with code 2."""
+
+
+class Diverged(ArithmeticError):
+    """The loss or its gradients are no longer finite. `step` counts from 0."""
+
+    def __init__(self, step: int, steps_per_epoch: int):
+        self.step = step
+        epoch, batch = divmod(step, steps_per_epoch)
+        super().__init__(
+            f"the loss or its gradients are not finite at step {step}, batch {batch + 1} of {steps_per_epoch} of epoch "
+            f"{epoch + 1}; lower the learning rate, or train in float32 if it was float16"
+        )
 
 
 def unwritable(path, error: OSError) -> InputError:

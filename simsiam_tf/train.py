@@ -15,6 +15,7 @@ from simsiam_tf import figures, final
 from simsiam_tf.assemble import build_method, compile_method, has_gpu, load_data, set_up
 from simsiam_tf.callbacks import (
     CollapseMonitor,
+    DivergenceMonitor,
     KNNMonitor,
     LinearProbe,
     MonitorImages,
@@ -26,7 +27,7 @@ from simsiam_tf.callbacks import (
 from simsiam_tf.callbacks.checkpointer import Checkpointer
 from simsiam_tf.config import Config
 from simsiam_tf.data import training_batches
-from simsiam_tf.errors import InputError, unwritable
+from simsiam_tf.errors import Diverged, InputError, unwritable
 from simsiam_tf.interrupt import Interrupt
 from simsiam_tf.run import RunFolder
 
@@ -73,8 +74,11 @@ def _pretrain(config: Config, folder: RunFolder, interrupt: Interrupt) -> dict:
         log.info("starting from the imported weights, %s", folder.imported)
     compile_method(model, config, steps_per_epoch)
     with interrupt.deferred():
-        callbacks, monitor, record = make_callbacks(config, model, splits, folder, interrupt)
-        seconds = fit(config, model, splits, callbacks, monitor, steps_per_epoch)
+        callbacks, monitor, record = make_callbacks(config, model, splits, folder, interrupt, steps_per_epoch)
+        try:
+            seconds = fit(config, model, splits, callbacks, monitor, steps_per_epoch)
+        except Diverged as error:
+            return diverged(config, folder, record, error)
     interrupt.check()
     folder.save_backbone(model.backbone)
     figures.draw_run(folder.path, record.rows, model, splits.train)
@@ -86,14 +90,25 @@ def _pretrain(config: Config, folder: RunFolder, interrupt: Interrupt) -> dict:
     return result
 
 
-def make_callbacks(config: Config, model, splits, folder: RunFolder, interrupt: Interrupt):
+def diverged(config: Config, folder: RunFolder, record, error: Diverged) -> dict:
+    """Leave a run whose loss is not finite as its last good checkpoint has it; returns the figures of result.json."""
+    good = next(iter(folder.checkpoint_folder(1).files()), None)
+    log.error("last good checkpoint: %s", good or "none, it diverged before the first")
+    result = {"method": config.method.name, "seed": config.seed, "epochs": len(record.rows), "steps": error.step}
+    result |= {"stopped": "diverged", "reason": str(error)}
+    folder.write_json(folder.result, result)
+    return result
+
+
+def make_callbacks(config: Config, model, splits, folder: RunFolder, interrupt: Interrupt, steps_per_epoch: int):
     """The callbacks in the order in which they see the logs, brought to the newest checkpoint."""
     m = config.monitor
     crop = config.data.image_size
     train = MonitorImages(splits.train, crop=crop)
     test = None if splits.test is None else MonitorImages(splits.test, crop=crop)
     record = RunRecord(folder.metrics)
-    callbacks: list[keras.callbacks.Callback] = [Rates(config.optimizer.batch_size)]
+    divergence = DivergenceMonitor(steps_per_epoch)
+    callbacks: list[keras.callbacks.Callback] = [divergence, Rates(config.optimizer.batch_size)]
     stateful, monitor = [], None
     if m.collapse_epochs:
         monitor = CollapseMonitor(train, m.collapse_epochs, m.collapse_patience, stop=m.stop_on_collapse)
@@ -115,7 +130,9 @@ def make_callbacks(config: Config, model, splits, folder: RunFolder, interrupt: 
         callbacks.append(ViewImages(next(iter(train.sample(8).batches())), folder.tensorboard / "images"))
         callbacks.append(keras.callbacks.TensorBoard(str(folder.tensorboard), write_graph=False))
     checkpoints = folder.checkpoint_folder(config.training.keep_checkpoints)
-    checkpointer = Checkpointer(checkpoints, record, interrupt, stateful, monitor, config.training.checkpoint_epochs)
+    checkpointer = Checkpointer(
+        checkpoints, record, interrupt, divergence, stateful, monitor, config.training.checkpoint_epochs
+    )
     for callback in stateful:
         callback.set_model(model)
     checkpointer.resume(model)

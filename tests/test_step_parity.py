@@ -42,7 +42,8 @@ def test_float64_is_pytorch_to_nine_digits(case):
         assert relative_error(*twins.features()) <= 1e-9
     np.testing.assert_allclose(*np.transpose(twins.losses), rtol=0, atol=1e-9)  # losses near 0 have no relative error
     for ours, theirs in twins.gradients:
-        assert_close(ours, theirs, bound=1e-9)
+        # Without an output norm the projector's last bias has no effect on the loss: the predictor's BatchNorm removes it.
+        assert_close(ours, theirs, bound=1e-9, zero=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_float64_is_pytorch_to_nine_digits(case):
     [
         Case(n=64),
         Case(n=64, ours_schedule={"warmup_epochs": 1}, oracle_schedule={"warmup_epochs": 1}, stop_gradient=False),
-        Case(**RESNET50, base_rate=0.001),
+        Case(**RESNET50, n=32, base_rate=0.001),
     ],
     ids=["resnet18", "resnet18_no_stop_gradient", "resnet50"],
 )
@@ -61,7 +62,7 @@ def test_float32_is_pytorch_to_four_digits(case):
 
 
 def test_full_width_resnet18_with_the_papers_heads():
-    case = Case(width=64, dim=2048, predictor_hidden=512, n=16)
+    case = Case(width=64, dim=2048, predictor_hidden=512)
     twins = Twins(case, "float64").run(1)
     assert_close(*twins.weights(), bound=1e-9)
     assert relative_error(*twins.features()) <= 1e-9

@@ -1,6 +1,7 @@
 """Keras callbacks: for any `fit` of a method of this package. Thin; evaluation and diagnostics do the work."""
 
 from simsiam_tf.callbacks.collapse import CollapseMonitor
+from simsiam_tf.callbacks.divergence import DivergenceMonitor
 from simsiam_tf.callbacks.features import MonitorImages
 from simsiam_tf.callbacks.knn import KNNMonitor
 from simsiam_tf.callbacks.linear import LinearProbe
@@ -10,6 +11,7 @@ from simsiam_tf.callbacks.views import ViewImages, view_grid
 
 __all__ = [
     "CollapseMonitor",
+    "DivergenceMonitor",
     "KNNMonitor",
     "LinearProbe",
     "MonitorImages",

@@ -3,7 +3,6 @@
 import keras
 
 from simsiam_tf.checkpoint import CheckpointFolder, collect, restore
-from simsiam_tf.interrupt import Interrupt
 
 
 class Checkpointer(keras.callbacks.Callback):
@@ -13,14 +12,15 @@ class Checkpointer(keras.callbacks.Callback):
         folder: Where checkpoints go.
         record: RunRecord whose rows travel with the checkpoint.
         interrupt: When it is requested, the state is saved after the present step and `Interrupted` leaves `fit`.
+        divergence: DivergenceMonitor, asked before a save inside an epoch: a diverged state is never saved.
         stateful: Callbacks whose `variables` belong to the state.
         monitor: CollapseMonitor whose `state` travels with the checkpoint, or None.
         every: Epochs between two checkpoints; the last epoch is always saved.
     """
 
-    def __init__(self, folder: CheckpointFolder, record, interrupt: Interrupt, stateful=(), monitor=None, every=1):
+    def __init__(self, folder: CheckpointFolder, record, interrupt, divergence, stateful=(), monitor=None, every=1):
         super().__init__()
-        self.monitor = monitor
+        self.divergence, self.monitor = divergence, monitor
         self.folder, self.record, self.interrupt = folder, record, interrupt
         self.stateful, self.every = list(stateful), every
 
@@ -51,6 +51,7 @@ class Checkpointer(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if self.interrupt.requested:
+            self.divergence.check()
             self.save()
             self.interrupt.check()
 

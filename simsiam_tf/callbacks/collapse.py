@@ -1,7 +1,6 @@
-"""Says, while training, whether the representation is collapsing, and ends a run that has collapsed or diverged."""
+"""Says, while training, whether the representation is collapsing, and ends a run that has collapsed."""
 
 import logging
-import math
 
 import keras
 
@@ -30,7 +29,7 @@ class CollapseMonitor(keras.callbacks.Callback):
     Attributes:
         verdict: "healthy", "at risk" or "collapsed"; None before the first look.
         sentence: The verdict with its figures.
-        stopped: Why training was ended ("collapsed" or "diverged"), else None.
+        stopped: "collapsed" if training was ended for it, else None.
     """
 
     def __init__(self, images, every=5, patience=3, grace_steps=50, stop=True):
@@ -64,9 +63,6 @@ class CollapseMonitor(keras.callbacks.Callback):
             setattr(self, name, value)
 
     def on_epoch_end(self, epoch, logs=None):
-        if not math.isfinite(logs.get("loss", 0.0)):
-            self._end("diverged", epoch, f"the loss is {logs['loss']}")
-            return
         if (epoch + 1) % self.every and epoch + 1 != self.params["epochs"]:
             return
         report = collapse_report(self.projections())
@@ -80,17 +76,16 @@ class CollapseMonitor(keras.callbacks.Callback):
         counts = report.verdict == "collapsed" and int(self.model.step) > self.grace_steps
         self.in_a_row = self.in_a_row + 1 if counts else 0
         if self.in_a_row >= self.patience:
-            self._end("collapsed", epoch, report.sentence)
+            self._end(epoch)
 
-    def _end(self, why, epoch, figures):
+    def _end(self, epoch):
         if not self.stop:
             return
-        self.stopped = why
+        self.stopped = "collapsed"
         self.model.stop_training = True
         log.error(
-            "epoch %d: training ended, the run has %s (%s). Usual causes: learning rate or weight decay too high, "
-            "a missing stop-gradient or predictor.",
+            "epoch %d: training ended, the run has collapsed (%s). Usual causes: learning rate or weight decay too "
+            "high, a missing stop-gradient or predictor.",
             epoch + 1,
-            why,
-            figures,
+            self.sentence,
         )

@@ -25,6 +25,10 @@ class Method(keras.Model):
         augmenter: Layer called as `augmenter(images, seed)`; default: the CIFAR-10 recipe at 32 px.
         seed: Views are a pure function of (seed, step, view), so a resumed run is the same run.
 
+    Attributes:
+        step: Steps taken, a variable.
+        diverged_at: The first step, from 0, whose loss or gradients were not finite; -1 while there is none.
+
     Raises:
         InputError: `backbone` does not give vectors.
     """
@@ -42,6 +46,9 @@ class Method(keras.Model):
         self.seed = seed
         self.probe = None
         self.step = self.add_weight(name="step", shape=(), dtype="int64", initializer="zeros", trainable=False)
+        self.diverged_at = self.add_weight(
+            name="diverged_at", shape=(), dtype="int64", initializer=keras.initializers.Constant(-1), trainable=False
+        )
         self.loss_tracker = keras.metrics.Mean(name="loss")
         # On a CPU the network is slower compiled than not, but the augmentation is several times faster.
         self._compiled_augmenter = tf.function(
@@ -85,13 +92,26 @@ class Method(keras.Model):
             replicas = tf.distribute.get_strategy().num_replicas_in_sync
             scaled_loss = self.optimizer.scale_loss(loss / replicas)
         variables = self.trainable_variables
-        self.optimizer.apply(tape.gradient(scaled_loss, variables), variables)
+        gradients = tape.gradient(scaled_loss, variables)
+        self._note_divergence(loss, gradients)
+        self.optimizer.apply(gradients, variables)
         self.step.assign_add(1)
         self.loss_tracker.update_state(loss)
         logs = {"loss": self.loss_tracker.result()}
         if self.probe is not None and labels is not None:
             logs.update(self.probe.train_step(tf.stop_gradient(outputs["features"][0]), labels))
         return logs
+
+    def _note_divergence(self, loss, gradients):
+        """Keep the number of the first step whose loss or gradients are not finite, on the device.
+
+        The loss alone does not tell: a ReLU on a CPU turns NaN into 0.
+        """
+        finite = tf.math.is_finite(loss)
+        if not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):  # it skips such gradients
+            sums = [tf.reduce_sum(gradient) for gradient in gradients if gradient is not None]
+            finite &= tf.math.is_finite(tf.add_n(sums))
+        self.diverged_at.assign(tf.where(finite | (self.diverged_at >= 0), self.diverged_at, self.step))
 
     def test_step(self, data):
         images, _, _ = unpack_x_y_sample_weight(data)

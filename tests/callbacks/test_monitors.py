@@ -127,15 +127,6 @@ def test_collapse_monitor_goes_on_when_told_to(small_model, colours):
     assert monitor.stopped is None
 
 
-def test_collapse_monitor_ends_a_diverged_run(small_model, colours):
-    model = small_model()
-    bias = model.predictor.stages[-1].bias
-    bias.assign(bias * np.nan)
-    monitor = CollapseMonitor(colours)
-    assert len(run(model, colours, [monitor], epochs=4)["loss"]) == 1
-    assert monitor.stopped == "diverged"
-
-
 def test_rates_of_both_optimizers(small_model, colours):
     history = run(small_model(), colours, [Rates(16)])
     base = 0.5 * 16 / 256

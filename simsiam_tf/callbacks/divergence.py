@@ -1,0 +1,36 @@
+"""Ends a training whose loss is NaN or infinite before anything of it is saved."""
+
+import keras
+
+from simsiam_tf.errors import Diverged
+
+
+class DivergenceMonitor(keras.callbacks.Callback):
+    """Raises `Diverged` out of `fit` when the method has met a loss or gradients that are not finite.
+
+    The method notes the step on the device. Asking it waits for the device, hence only every so often.
+    Put it first: an epoch that has diverged then ends before other callbacks look at it or save it.
+
+    Args:
+        steps_per_epoch: For the message; default: that of the present `fit`.
+        every: Batches between two looks; the end of an epoch is always looked at.
+    """
+
+    def __init__(self, steps_per_epoch=None, every=50):
+        super().__init__()
+        self.steps_per_epoch, self.every = steps_per_epoch, every
+        self._batches = 0
+
+    def check(self):
+        """Raise `Diverged` if the model has."""
+        step = int(self.model.diverged_at)
+        if step >= 0:
+            raise Diverged(step, self.steps_per_epoch or self.params["steps"])
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._batches += 1
+        if self._batches % self.every == 0:
+            self.check()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.check()
