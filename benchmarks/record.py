@@ -13,7 +13,6 @@ import keras
 import keras_cv
 import tensorflow as tf
 
-
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 

@@ -2,8 +2,9 @@
 
     python benchmarks/step.py --json benchmarks/results/step.json
 
-On a machine that others use: `--threads 1 --clock cpu`. The views are given, so that no side augments. Below the table: the floating-point rate reached, as a share of what a
-large matrix product reaches on this machine in the same precision and in the same minutes.
+The views are given, so that no side augments. Below the table: the floating-point rate reached, as a share of what a
+large matrix product reaches on this machine in the same precision and in the same minutes. On a machine that others
+use, `--threads 1 --clock cpu` keeps the ratios meaningful.
 """
 
 import argparse
