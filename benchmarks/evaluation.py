@@ -14,8 +14,8 @@ import numpy as np
 import record
 from sklearn.neighbors import NearestNeighbors
 
-from simsiam_tf.evaluation import knn_accuracy, linear_probe
-from simsiam_tf.evaluation.linear import epoch_order
+from simsiam_tf.evaluation.knn import knn_accuracy
+from simsiam_tf.evaluation.linear import epoch_order, linear_probe
 
 CLASSES, NEIGHBORS, TEMPERATURE, RATE, BATCH = 10, 200, 0.1, 1.0, 256
 

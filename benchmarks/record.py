@@ -1,10 +1,12 @@
 """What the benchmarks share: timing in turns, and what every stored result says of where and when it was measured."""
 
 import datetime
+import importlib.util
 import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -58,12 +60,23 @@ def write(path, figures):
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "keras_cv": keras_cv.__version__,
+        "simsiam_tf": revision(),
     }
     versions |= {name: sys.modules[name].__version__ for name in ("numpy", "sklearn", "torch") if name in sys.modules}
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     content = figures | {"machine": machine, "versions": versions, "date": date}
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(json.dumps(content, indent=2) + "\n")
+
+
+def revision():
+    """Git's name for the state of the package that Python found, which need not be that of this clone."""
+    folder = Path(importlib.util.find_spec("simsiam_tf").origin).parent
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "not in a git clone"
 
 
 def devices():
