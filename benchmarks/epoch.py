@@ -73,7 +73,7 @@ def parts(config, images, steps):
 
     def epoch():
         batches = training_batches(images, batch_size, 0)
-        model.fit(batches, steps_per_epoch=steps, callbacks=callbacks, verbose=0)
+        model.fit(batches, steps_per_epoch=steps, callbacks=callbacks, shuffle=False, verbose=0)
 
     return {
         "input": read,
