@@ -133,11 +133,20 @@ def compile_method(model, config: Config, steps_per_epoch: int) -> None:
     )
     t = config.training
     jit = has_gpu() and not is_deterministic(config) if t.jit_compile == "auto" else t.jit_compile
-    if steps_per_epoch % t.steps_per_execution:
+    per_execution = steps_per_execution(config, steps_per_epoch)
+    if t.steps_per_execution not in ("auto", per_execution):
         raise InputError(
             f"training.steps_per_execution: {t.steps_per_execution} does not divide the {steps_per_epoch} steps of an "
-            f"epoch; give {math.gcd(t.steps_per_execution, steps_per_epoch)} or another divisor"
+            f"epoch; give {per_execution} or another divisor"
         )
-    model.compile(optimizer=optimizer, jit_compile=jit, steps_per_execution=t.steps_per_execution)
+    model.compile(optimizer=optimizer, jit_compile=jit, steps_per_execution=per_execution)
     model.optimizer.build(model.trainable_variables)
     assert_routing(model.optimizer, model.predictor.trainable_variables if model.predictor else [])
+
+
+def steps_per_execution(config: Config, steps: int) -> int:
+    """Steps per call from Python in a `fit` of so many steps: always a divisor of them."""
+    wanted = config.training.steps_per_execution
+    if wanted != "auto":
+        return math.gcd(steps, wanted)
+    return max(k for k in range(1, 101) if steps % k == 0) if has_gpu() else 1

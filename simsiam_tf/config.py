@@ -155,7 +155,8 @@ class TrainingConfig:
         jit_compile: Compile the step with XLA: auto means on a GPU only.
         deterministic: Same seed, same weights, bit for bit, on one machine. auto means on a CPU only: on a GPU
             it rules out XLA.
-        steps_per_execution: Steps per call from Python, a divisor of the steps of an epoch; saves overhead on a GPU.
+        steps_per_execution: Steps per call from Python, a divisor of the steps of an epoch: between them nothing waits
+            for the device, and no signal is heard. auto means one on a CPU, on a GPU as many as divide, up to 100.
         stop_after_steps: End the run early, after this many steps in all.
         checkpoint_epochs: Save every so many epochs.
         keep_checkpoints: Keep this many of the newest checkpoints, and the best.
@@ -164,7 +165,7 @@ class TrainingConfig:
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     jit_compile: bool | Literal["auto"] = "auto"
     deterministic: bool | Literal["auto"] = "auto"
-    steps_per_execution: int = 1
+    steps_per_execution: int | Literal["auto"] = "auto"
     stop_after_steps: int | None = None
     checkpoint_epochs: int = 1
     keep_checkpoints: int = 2

@@ -204,7 +204,7 @@ def check(config: Config) -> Config:
 
     def demand(keys, holds, range_):
         for key in keys:
-            if value(key) is not None and not holds(value(key)):
+            if value(key) not in (None, "auto") and not holds(value(key)):
                 raise InputError(f"{key}: {value(key)} is out of range; give {range_}")
 
     demand(_AT_LEAST_ONE, lambda v: v >= 1, "1 or more")

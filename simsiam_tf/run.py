@@ -23,6 +23,7 @@ FREE = {
     "output",
     "data.path",
     "data.memory_limit_gb",
+    "training.steps_per_execution",
     "training.stop_after_steps",
     "training.checkpoint_epochs",
     "training.keep_checkpoints",

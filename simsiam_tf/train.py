@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import math
 import re
 import time
 
@@ -12,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from simsiam_tf import figures, final
-from simsiam_tf.assemble import build_method, compile_method, has_gpu, load_data, set_up
+from simsiam_tf.assemble import build_method, compile_method, has_gpu, load_data, set_up, steps_per_execution
 from simsiam_tf.callbacks import (
     CollapseMonitor,
     DivergenceMonitor,
@@ -159,7 +158,7 @@ def fit(config: Config, model, splits, callbacks, monitor, steps_per_epoch: int)
             epoch, done = divmod(step, steps_per_epoch)
             steps = min(steps_per_epoch - done, last - step)
             part = [EndOfPart()] if steps < steps_per_epoch else []
-            model.steps_per_execution = math.gcd(steps, config.training.steps_per_execution)
+            model.steps_per_execution = steps_per_execution(config, steps)
             model.train_function = None  # it is made for one number of steps per execution
             model.fit(
                 training_batches(splits.train, config.optimizer.batch_size, config.seed, step, labelled),
