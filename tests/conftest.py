@@ -9,17 +9,19 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 import keras
 import numpy as np
 import pytest
+from tensorflow.python.framework.config import disable_op_determinism
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)
 def clean_keras():
-    """Each test starts with fresh layer names and the float32 policy."""
+    """Each test starts with fresh layer names, the float32 policy, and ops free to be compiled."""
     keras.utils.clear_session(free_memory=False)
     keras.config.set_dtype_policy("float32")
     yield
     keras.config.set_dtype_policy("float32")
+    disable_op_determinism()  # a run in this process switches it on; there is no public name for off
 
 
 @pytest.fixture(scope="session")
