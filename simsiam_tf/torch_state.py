@@ -7,6 +7,7 @@ alone, with a classifier `fc`. Without prefixes they are one: conv1.weight, fc.0
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,12 @@ def read(path: Path) -> State:
         raise InputError(f"FILE: {path} has names twice, with and without {encoder!r}; save one network alone")
     if "fc.weight" in keys:
         keys = {name: key for name, key in keys.items() if name not in ("fc.weight", "fc.bias")}
-    arrays = {name: found[key].numpy() for name, key in keys.items()}
+    tensors = {name: found[key] for name, key in keys.items()}
+    stored = {id(tensor.storage): tensor.storage.count for tensor in tensors.values()}
+    # A small file could ask for any amount of memory otherwise; sharing some weights is legitimate.
+    if sum(math.prod(tensor.shape) for tensor in tensors.values()) > 2 * sum(stored.values()):
+        raise InputError(f"FILE: {path} has the same numbers under several names; save one network alone")
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     if empty := [keys[name] for name, array in arrays.items() if not array.size]:
         raise InputError(f"FILE: {path} has no numbers in {empty[0]}; give a checkpoint of a network")
     about = {key: content[key] for key, fits in ABOUT.items() if fits(content.get(key))}

@@ -234,6 +234,7 @@ def test_other_networks_and_contents_are_named(tmp_path):
         ({"epoch": 3, "model": {}}, "'epoch' is no tensor"),
         ([torch.ones(1)], "holds no state_dict"),
         ({"a.weight": torch.ones(1), "encoder.a.weight": torch.ones(1)}, "names twice"),
+        (dict.fromkeys("abc", torch.ones(1)), "the same numbers under several names"),
     ):
         torch.save(content, path)
         assert message in refusal(path)
