@@ -14,7 +14,7 @@ from pathlib import Path
 from simsiam_tf import configfile
 from simsiam_tf.configfile import OneLineParser
 from simsiam_tf.errors import InputError, unwritable
-from simsiam_tf.interrupt import Interrupted
+from simsiam_tf.interrupt import Interrupt, Interrupted
 
 DONE, BAD_INPUT, COLLAPSED, INTERRUPTED, KILLED = 0, 2, 3, 75, 130
 
@@ -57,7 +57,8 @@ def evaluate(arguments: list[str]) -> int:
     folder = RunFolder.existing(Path(before.run))
     set_up(config)
     backbone = folder.load_backbone()
-    result = final.evaluate(config, backbone, load_data(config), log.info)
+    with Interrupt():
+        result = final.evaluate(config, backbone, load_data(config), log.info)
     trained = {k: v for k, v in (folder.read_result() or {}).items() if k not in ("knn_accuracy", "linear_accuracy")}
     result = trained | result
     folder.write_json(folder.result, result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import os
@@ -32,7 +33,7 @@ FREE = {
 
 
 class RunFolder:
-    """Paths of one run. `open` makes or re-enters the folder for training, `existing` reads one."""
+    """Paths of one run. `open` makes or re-enters the folder for training, until `close`; `existing` reads one."""
 
     def __init__(self, path: Path):
         self.path = Path(path)
@@ -44,13 +45,14 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.backbone = self.path / "backbone.keras"
         self.imported = self.path / "imported.pth.tar"
+        self.lock = self.path / "lock"
 
     @classmethod
     def open(cls, config: Config) -> RunFolder:
         """The folder of `config`, new or holding the same run.
 
         Raises:
-            InputError: another run is there, or the folder cannot be written to.
+            InputError: another run is there, another process trains there, or the folder cannot be written to.
         """
         folder = cls(config.folder)
         if folder.imported.is_file() and not folder.checkpoint_folder(1).files():
@@ -60,15 +62,26 @@ class RunFolder:
         elif (
             not folder.config.is_file()
             and folder.path.is_dir()
-            and any(not f.match("*.tmp") for f in folder.path.iterdir())
+            and any(f != folder.lock and not f.match("*.tmp") for f in folder.path.iterdir())
         ):
             raise InputError(f"name: {folder.path} exists and is no run folder; give another --name or --output")
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
+            folder._locked = folder.lock.open("w")
+            fcntl.flock(folder._locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
             configfile.write(config, folder.config)
+        except BlockingIOError as error:
+            folder.close()
+            raise InputError(
+                f"name: another process is training in {folder.path}; wait for it, or give another --name"
+            ) from error
         except OSError as error:
             raise unwritable(folder.config, error) from error
         return folder
+
+    def close(self) -> None:
+        """Let another process train here; the system does it, too, when this one ends in any way."""
+        self._locked.close()
 
     @classmethod
     def existing(cls, path: Path) -> RunFolder:

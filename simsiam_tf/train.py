@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import re
@@ -43,17 +44,14 @@ def pretrain(config: Config) -> dict:
         InputError: the configuration, the data or the run folder cannot be used.
         Interrupted: a signal came; the state is saved.
     """
-    folder = RunFolder.open(config)
-    done = folder.read_result()
-    if (
-        done
-        and "steps" in done
-        and ("stopped" in done or done["steps"] >= (config.training.stop_after_steps or done["total_steps"]))
-    ):
-        log.info("%s is complete; give another --name to train anew", folder.path)
-        return done
-    with Interrupt() as interrupt:
-        return _pretrain(config, folder, interrupt)
+    with contextlib.closing(RunFolder.open(config)) as folder:
+        done = folder.read_result()
+        last = config.training.stop_after_steps or (done or {}).get("total_steps", 0)
+        if done and "steps" in done and ("stopped" in done or done["steps"] >= last):
+            log.info("%s is complete; give another --name to train anew", folder.path)
+            return done
+        with Interrupt() as interrupt:
+            return _pretrain(config, folder, interrupt)
 
 
 def _pretrain(config: Config, folder: RunFolder, interrupt: Interrupt) -> dict:

@@ -1,6 +1,7 @@
 """The main job on real digits, through the command line: run folder, verbs, resuming, stopping."""
 
 import csv
+import fcntl
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from simsiam_tf import cli
 from simsiam_tf.checkpoint import CheckpointFolder
 
 ROOT = Path(__file__).parents[1]
+ENVIRONMENT = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 SMALL = {
     "data.limit": 160,
     "data.test_limit": 100,
@@ -42,9 +44,8 @@ def arguments(output, name="run", **changes):
 
 def start(output, **changes):
     command = [sys.executable, "-m", "simsiam_tf", *arguments(output, **changes)]
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
@@ -134,6 +135,18 @@ def test_a_mistake_does_not_take_the_name(tmp_path, capsys):
     assert cli.main(arguments(tmp_path, training__stop_after_steps=1, evaluation__fractions="[1.0]")) == 0
     assert cli.main(arguments(tmp_path, optimizer__momentum=0.5)) == 2
     assert "optimizer.momentum: 0.9 (now 0.5)" in capsys.readouterr().err
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    with (tmp_path / "run" / "lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert cli.main(arguments(tmp_path)) == 2
+        assert f"another process is training in {tmp_path / 'run'}" in capsys.readouterr().err
+        assert not (tmp_path / "run" / "config.yaml").exists()
+    assert cli.main(arguments(tmp_path, training__stop_after_steps=1, evaluation__fractions="[1.0]")) == 0
+    with (tmp_path / "run" / "lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)  # given back
 
 
 def test_several_steps_per_execution_give_the_same_weights(run, output, capsys):
@@ -294,6 +307,20 @@ def test_sigterm_saves_inside_an_epoch_and_exits_75(run, output):
     assert CheckpointFolder(output / "stopped" / "checkpoints").files()
     assert cli.main(arguments(output, name="stopped", training__checkpoint_epochs=100)) == 0
     assert_same_state(run, output / "stopped")
+
+
+def test_sigterm_during_evaluate_leaves_the_result_and_exits_75(run):
+    before = (run / "result.json").read_bytes()
+    command = [sys.executable, "-m", "simsiam_tf", "evaluate", str(run), "--evaluation.linear_epochs", "1000000"]
+    process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    lines = iter(process.stderr.readline, "")
+    assert any("evaluating" in line for line in lines)
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 75, err
+    assert "Traceback" not in err
+    assert (run / "result.json").read_bytes() == before
 
 
 def test_a_run_in_pieces_equals_a_run_in_one(run, output):
