@@ -8,14 +8,14 @@ class InputError(ValueError):
 
 
 class Diverged(ArithmeticError):
-    """The loss or its gradients are no longer finite. `step` counts from 0."""
+    """The loss or its gradients are no longer finite. `step` counts from 0, the message from 1."""
 
     def __init__(self, step: int, steps_per_epoch: int):
         self.step = step
         epoch, batch = divmod(step, steps_per_epoch)
         super().__init__(
-            f"the loss or its gradients are not finite at step {step}, batch {batch + 1} of {steps_per_epoch} of epoch "
-            f"{epoch + 1}; lower the learning rate, or train in float32 if it was float16"
+            f"the loss or its gradients are not finite at step {step + 1}, batch {batch + 1} of {steps_per_epoch} of "
+            f"epoch {epoch + 1}; lower the learning rate, or train in float32 if it was float16"
         )
 
 

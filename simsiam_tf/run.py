@@ -55,9 +55,11 @@ class RunFolder:
             InputError: another run is there, another process trains there, or the folder cannot be written to.
         """
         folder = cls(config.folder)
-        if folder.imported.is_file() and not folder.checkpoint_folder(1).files():
+        if folder.checkpoint_folder(1).files() or "steps" in (folder.read_result() or {}):
+            folder._same_run(config)
+        elif folder.imported.is_file():
             folder._same_run(config, ("backbone.", "method."))
-        elif folder.result.is_file() or folder.checkpoint_folder(1).files():
+        elif folder.result.is_file():
             folder._same_run(config)
         elif (
             not folder.config.is_file()

@@ -29,7 +29,7 @@ STORAGES = {
     "ByteStorage": np.dtype("u1"),
     "BoolStorage": np.dtype("?"),
 }
-MOST_AXES = 8
+MOST_AXES, LARGEST = 8, 2**40
 
 
 class Storage:
@@ -188,6 +188,8 @@ def _tensor(storage, offset, shape, strides, *_):
     """torch._utils._rebuild_tensor_v2; no element may lie outside the storage or take more than one place."""
     if type(storage) is not Storage or len(shape) > MOST_AXES or not _whole([offset, *shape, *strides]):
         raise ValueError("no tensor")
+    if math.prod(size for size in shape if size) > LARGEST:
+        raise ValueError("no tensor that numpy could have")
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
     if (size := math.prod(shape)) and (last >= storage.count or size > storage.count):
         raise ValueError("a tensor beyond its storage")
@@ -201,7 +203,7 @@ def _size(sizes):
 
 
 def _whole(numbers):
-    return all(type(number) is int and number >= 0 for number in numbers)
+    return all(type(number) is int and 0 <= number <= LARGEST for number in numbers)
 
 
 GLOBALS = {f"torch.{name}": Maker(dtype) for name, dtype in STORAGES.items()} | {

@@ -52,7 +52,8 @@ class State:
     def key(self, name: str) -> str:
         """The file's name for one of ours, whether it has it or not."""
         everywhere, encoder = self.prefixes
-        return self.keys.get(name, everywhere + ("" if name.startswith("predictor.") else encoder) + name)
+        key = self.keys.get(name, everywhere + ("" if name.startswith("predictor.") else encoder) + name)
+        return key if key.isprintable() else ascii(key)
 
     @property
     def batches(self) -> int:
@@ -112,7 +113,7 @@ def architecture(state: State) -> dict:
     arrays = state.arrays
     stem = arrays.get("conv1.weight", np.zeros(0))
     if stem.ndim != 4:
-        first = next(iter(state.keys.values()), "none")
+        first = state.key(next(iter(state.keys), "none"))
         wanted = state.key("conv1.weight")
         raise InputError(f"FILE: {state.path} has no {wanted} of a ResNet (first key: {first}); give another file")
     blocks = [re.fullmatch(r"layer([1-4])\.\d+\.conv1\.weight", name) for name in arrays]
@@ -124,13 +125,29 @@ def architecture(state: State) -> dict:
         "backbone.width": stem.shape[0],
     }
     settings |= {f"backbone.{key}": list(state.about[key]) for key in ("mean", "std") if key in state.about}
-    return settings | _heads(state)
+    width = stem.shape[0]
+    shape = (8 * width, 16 * width, 1, 1) if bottleneck else (8 * width, 4 * width, 3, 3)
+    _check_shape(state, "layer4.0.conv1.weight", shape)
+    return settings | _heads(state, 32 * width if bottleneck else 8 * width)
 
 
-def _heads(state):
-    weights = [name for name in state.arrays if re.fullmatch(r"fc\.\d+\.weight", name)]
+def _check_shape(state, name, shape):
+    """What the widest layers have decides the network's size: a small file must not ask for a huge one."""
+    found = state.arrays[name].shape if name in state.arrays else "missing"
+    if found != shape:
+        raise InputError(
+            f"FILE: {state.key(name)} is {found} there, {shape} in a network of the other layers' width; "
+            "give a file of a network that there is here"
+        )
+
+
+def _heads(state, width):
+    weights = [name for name in state.arrays if re.fullmatch(r"fc\.\d{1,3}\.weight", name)]
     linear = sorted((name for name in weights if state.arrays[name].ndim == 2), key=_place)
     settings = {}
+    for name in linear:
+        _check_shape(state, name, (len(state.arrays[name]), width))
+        width = len(state.arrays[name])
     if linear:
         settings["method.projector_layers"] = len(linear)
         settings["method.projector_hidden"] = len(state.arrays[linear[0]])
@@ -138,6 +155,7 @@ def _heads(state):
         settings["method.projector_output_norm"] = state.has(f"fc.{_place(linear[-1]) + 1}.running_mean")
     narrow = state.arrays.get("predictor.0.weight")
     if narrow is not None:
+        _check_shape(state, "predictor.0.weight", (len(np.atleast_1d(narrow)), width if linear else narrow.shape[-1]))
         settings |= {"method.predictor": "mlp", "method.predictor_hidden": len(np.atleast_1d(narrow))}
     elif linear and state.prefixes[1]:  # an encoder alone may lack it, the whole network without it is the ablation
         settings["method.predictor"] = "none"

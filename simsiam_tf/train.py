@@ -88,11 +88,11 @@ def _pretrain(config: Config, folder: RunFolder, interrupt: Interrupt) -> dict:
 
 
 def diverged(config: Config, folder: RunFolder, record, error: Diverged) -> dict:
-    """Leave a run whose loss is not finite as its last good checkpoint has it; returns the figures of result.json."""
+    """Leave a run whose loss is not finite at its last checkpoint before; returns the figures of result.json."""
     good = next(iter(folder.checkpoint_folder(1).files()), None)
-    log.error("last good checkpoint: %s", good or "none, it diverged before the first")
+    log.error("last checkpoint before that: %s", good or "none, it diverged before the first")
     result = {"method": config.method.name, "seed": config.seed, "epochs": len(record.rows), "steps": error.step}
-    result |= {"stopped": "diverged", "reason": str(error)}
+    result |= {"stopped": "diverged", "reason": f"{error}, under another --name"}
     folder.write_json(folder.result, result)
     return result
 

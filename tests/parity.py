@@ -11,7 +11,7 @@ import oracle
 from simsiam_tf import backbones, methods, optimizers
 from simsiam_tf.augment import recipe
 
-MEAN, STD = np.array(backbones.CIFAR10_MEAN), np.array(backbones.CIFAR10_STD)
+MEAN, STD = np.array([0.4914, 0.4822, 0.4465]), np.array([0.2470, 0.2435, 0.2616])
 STEPS_PER_EPOCH, EPOCHS = 2, 6
 
 
@@ -29,7 +29,6 @@ class Case:
     width: int = 8
     image_size: int = 16
     n: int = 16
-    base_rate: float = 0.03
     ours: dict = field(default_factory=dict)
     oracle: dict = field(default_factory=dict)
     ours_schedule: dict = field(default_factory=dict)

@@ -64,11 +64,11 @@ def decayed_predictor_rate(patch):
 
 
 def no_decay_on_batch_norm(patch):
-    """SimCLR's habit: BatchNorm's variables and biases do not decay."""
+    """SimCLR's habit."""
     step = optimizers.SGD.update_step
 
     def selective(self, gradient, variable, rate):
-        decay, self.weight_decay = self.weight_decay, self.weight_decay if len(variable.shape) > 1 else 0.0
+        decay, self.weight_decay = self.weight_decay, 0.0 if "/bn" in variable.path else self.weight_decay
         step(self, gradient, variable, rate)
         self.weight_decay = decay
 

@@ -74,6 +74,24 @@ def test_float16_survives_an_overflow(small_model, images):
     assert int(model.diverged_at) == -1
 
 
+def test_float16_does_not_skip_steps_for_ever(small_model, images):
+    """Gradients that stay infinite at a scale below 1 are not the scale's fault; the loss here is finite."""
+    keras.config.set_dtype_policy("mixed_float16")
+    model = small_model()
+    kernel = model.backbone.get_layer("conv1").kernel
+    kernel.assign(kernel * np.nan)
+    with pytest.raises(Diverged):
+        model.fit(images, batch_size=16, epochs=8, verbose=0, callbacks=[DivergenceMonitor()])
+
+
+def test_weights_that_an_update_ruined_are_not_saved(tmp_path, capsys):
+    """At this rate the weights overflow in a step whose loss and gradients are finite, the last of an epoch."""
+    assert cli.main(["train", *RUN, "--output", str(tmp_path), "--optimizer.batch_size", "160",
+                     "--optimizer.learning_rate", "1e39"]) == 3  # fmt: skip
+    assert "step 1, batch 1 of 1 of epoch 1" in capsys.readouterr().err
+    assert not list((tmp_path / "run").glob("checkpoints/*"))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("where", ["first convolution", "predictor"])
 def test_the_first_bad_step_is_named(small_model, images, value, where):
@@ -85,7 +103,7 @@ def test_the_first_bad_step_is_named(small_model, images, value, where):
         layer = model.backbone.get_layer("conv1").kernel if where != "predictor" else model.predictor.stages[-1].bias
         layer.assign(layer * 0 + value)
 
-    with pytest.raises(Diverged, match="step 2, batch 3 of 4 of epoch 1") as caught:
+    with pytest.raises(Diverged, match="step 3, batch 3 of 4 of epoch 1") as caught:
         model.fit(images, batch_size=16, verbose=0, callbacks=[poison, DivergenceMonitor(every=1)])
     assert caught.value.step == 2
 
@@ -115,7 +133,7 @@ def test_a_diverged_run_keeps_its_last_good_checkpoint(tmp_path, capsys, monkeyp
     assert cli.main(["train", *RUN, "--output", str(tmp_path)]) == 3
     message = capsys.readouterr().err
     assert "the run has diverged" in message
-    assert "step 10, batch 3 of 4 of epoch 3" in message
+    assert "step 11, batch 3 of 4 of epoch 3" in message
     folder = tmp_path / "run"
     newest = max((folder / "checkpoints").glob("step-*"))
     assert newest.name == "step-0000000008.npz"
@@ -129,4 +147,4 @@ def test_a_diverged_run_keeps_its_last_good_checkpoint(tmp_path, capsys, monkeyp
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
     # The same command does not try again.
     assert cli.main(["train", *RUN, "--output", str(tmp_path)]) == 3
-    assert "step 10, batch 3 of 4 of epoch 3" in capsys.readouterr().err
+    assert "step 11, batch 3 of 4 of epoch 3" in capsys.readouterr().err

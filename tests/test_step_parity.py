@@ -61,8 +61,15 @@ def test_float32_is_pytorch_to_four_digits(case):
     assert relative_error(*twins.features()) <= 1e-4
 
 
-def test_full_width_resnet18_with_the_papers_heads():
-    case = Case(width=64, dim=2048, predictor_hidden=512)
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(width=64, dim=2048, predictor_hidden=512),
+        Case(**RESNET50 | {"ours": {"projector_layers": 3}, "oracle": {"layers": 3}}, width=64, dim=2048, n=8),
+    ],
+    ids=["resnet18", "resnet50"],
+)
+def test_full_width_with_the_papers_heads(case):
     twins = Twins(case, "float64").run(1)
     assert_close(*twins.weights(), bound=1e-9)
     assert relative_error(*twins.features()) <= 1e-9

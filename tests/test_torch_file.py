@@ -142,6 +142,8 @@ def test_windows_must_lie_in_their_storage(tmp_path):
         {"shape": (2, 1)},
         {"shape": (1,) * 60, "strides": (0,) * 60},
         {"shape": (2.0,)},
+        {"shape": (1,), "strides": (1 << 70,)},
+        {"shape": (0, 1 << 40, 1 << 40), "strides": (0, 0, 0)},
         {"count": 1 << 62},
         {"count": 5},
         {"count": -4},
@@ -195,6 +197,11 @@ def test_structures_that_grow_as_they_are_walked_do_no_harm(tmp_path):
     assert len(torch_file.load(archive(tmp_path / "m.pt", data_pkl=nested + b"."))) == 2
     itself = torch_file.load(archive(tmp_path / "m.pt", data_pkl=b"\x80\x02]q\x00h\x00a."))
     assert itself[0] is itself
+    # As a storage key of the old format: protocol, system, content, keys.
+    system = pickle.dumps({"little_endian": True}, 2)
+    parts = [pickle.dumps(0x1950A86A20F9469CFC6C, 2), pickle.dumps(1001, 2), system, pickle.dumps({}, 2)]
+    (tmp_path / "old.pt").write_bytes(b"".join([*parts, nested.replace(b"\x02)", b"\x02])") + b"a."]))
+    assert "damaged" in refusal(tmp_path / "old.pt")
     assert time.monotonic() - start < 1
 
 

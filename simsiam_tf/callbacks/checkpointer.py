@@ -1,8 +1,10 @@
 """Saves the whole training state at the end of epochs and when the run is asked to stop."""
 
 import keras
+import numpy as np
 
 from simsiam_tf.checkpoint import CheckpointFolder, collect, restore
+from simsiam_tf.errors import Diverged
 
 
 class Checkpointer(keras.callbacks.Callback):
@@ -46,8 +48,11 @@ class Checkpointer(keras.callbacks.Callback):
                 self.monitor.state = meta["monitor"]
 
     def save(self, best=False):
+        step, arrays = int(self.model.step), collect(self.groups())
+        if not all(np.isfinite(array).all() for array in arrays.values()):  # an update that overflowed
+            raise Diverged(step - 1, self.divergence.steps_per_epoch)
         meta = {"rows": self.record.rows, "monitor": self.monitor.state if self.monitor else {}}
-        self.folder.save(int(self.model.step), collect(self.groups()), meta, best)
+        self.folder.save(step, arrays, meta, best)
 
     def on_train_batch_end(self, batch, logs=None):
         if self.interrupt.requested:

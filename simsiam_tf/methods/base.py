@@ -93,8 +93,8 @@ class Method(keras.Model):
             scaled_loss = self.optimizer.scale_loss(loss / replicas)
         variables = self.trainable_variables
         gradients = tape.gradient(scaled_loss, variables)
-        self._note_divergence(loss, gradients)
         self.optimizer.apply(gradients, variables)
+        self._note_divergence(loss, gradients)
         self.step.assign_add(1)
         self.loss_tracker.update_state(loss)
         logs = {"loss": self.loss_tracker.result()}
@@ -108,7 +108,10 @@ class Method(keras.Model):
         The loss alone does not tell: a ReLU on a CPU turns NaN into 0.
         """
         finite = tf.math.is_finite(loss)
-        if not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):  # it skips such gradients
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            # It skips such gradients and halves its scale; below 1 they are not the scale's fault.
+            finite &= tf.convert_to_tensor(self.optimizer.dynamic_scale) >= 1
+        else:
             sums = [tf.reduce_sum(gradient) for gradient in gradients if gradient is not None]
             finite &= tf.math.is_finite(tf.add_n(sums))
         self.diverged_at.assign(tf.where(finite | (self.diverged_at >= 0), self.diverged_at, self.step))
