@@ -5,6 +5,9 @@
 
 With two input hosts, run `serve --host 0 --hosts 2 --address FIRST` on the first, `--host 1 --hosts 2 --address SECOND`
 on the second, and `train --servers FIRST:5050 SECOND:5050`. Each then decodes every second batch.
+
+With `--model FILE`, `train` saves after each epoch and goes on from there, if the servers are restarted with
+`--start-step` epochs x steps.
 """
 
 import argparse
@@ -13,6 +16,7 @@ import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import keras
 import tensorflow as tf
 
 from simsiam_tf import Rates, SimSiam, backbones, make_optimizer, recipe
@@ -41,6 +45,7 @@ def parse(words=None):
     train.add_argument("--width", type=int, default=16, help="channels of the first stage of a ResNet-18")
     train.add_argument("--epochs", type=int, default=10)
     train.add_argument("--steps", type=int, default=100, help="in an epoch")
+    train.add_argument("--model", help=".keras file to save to, and to go on from if it is there")
     return parser.parse_args(words)
 
 
@@ -72,15 +77,28 @@ def served_batches(servers):
 
 
 def train(arguments):
-    """Fit a small SimSiam; returns Keras's history."""
+    """Fit a small SimSiam for the rest of its epochs; returns the model."""
     a = arguments
     batches = served_batches(a.servers)
     batch_size = batches.element_spec.shape[0]
-    model = SimSiam(backbones.build("resnet18", width=a.width), recipe(a.recipe, image_size=a.image_size))
-    model.compile(optimizer=make_optimizer(0.05, batch_size=batch_size, steps_per_epoch=a.steps, epochs=a.epochs))
-    return model.fit(
-        batches, epochs=a.epochs, steps_per_epoch=a.steps, callbacks=[Rates(batch_size)], shuffle=False, verbose=2
+    if a.model and os.path.exists(a.model):
+        model = keras.models.load_model(a.model)
+    else:
+        model = SimSiam(backbones.build("resnet18", width=a.width), recipe(a.recipe, image_size=a.image_size))
+        model.compile(optimizer=make_optimizer(0.05, batch_size=batch_size, steps_per_epoch=a.steps, epochs=a.epochs))
+    callbacks = [Rates(batch_size)] + ([keras.callbacks.ModelCheckpoint(a.model)] if a.model else [])
+    done = int(model.step) // a.steps
+    model.fit(
+        batches,
+        initial_epoch=done,
+        epochs=a.epochs,
+        steps_per_epoch=a.steps,
+        callbacks=callbacks,
+        shuffle=False,
+        verbose=2,
     )
+    print(f"to go on from here, restart the servers with --start-step {int(model.step)}")
+    return model
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def serve():
         process.communicate()
 
 
-def test_two_hosts_send_what_one_would_compute_and_a_model_trains_on_it(photo_folder, serve):
+def test_two_hosts_send_what_one_would_compute_and_a_model_trains_on_it(tmp_path, photo_folder, serve):
     root = photo_folder(*(f"{i}.png" for i in range(11)))
     options = ["--path", str(root), "--image-size", "8", "--batch-size", "3", "--seed", "5", "--start-step", "2"]
     servers = serve(*([*options, "--host", str(host), "--hosts", "2"] for host in range(2)))
@@ -45,7 +45,9 @@ def test_two_hosts_send_what_one_would_compute_and_a_model_trains_on_it(photo_fo
     for a, b in zip(expected, served, strict=True):
         np.testing.assert_array_equal(a, b)
 
-    options = ["--image-size", "8", "--recipe", "none", "--width", "4", "--epochs", "2", "--steps", "2"]
-    history = example["train"](example["parse"](["train", "--servers", *servers, *options])).history
-    assert np.isfinite(history["loss"]).all()
-    assert len(history["loss"]) == 2
+    file = str(tmp_path / "model.keras")
+    options = ["--image-size", "8", "--recipe", "none", "--width", "4", "--steps", "2", "--model", file]
+    for epochs in ("1", "2"):  # the second goes on from the file
+        model = example["train"](example["parse"](["train", "--servers", *servers, *options, "--epochs", epochs]))
+        assert np.isfinite(model.history.history["loss"]).all()
+        assert int(model.step) == 2 * int(epochs)
