@@ -78,9 +78,9 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def stream(images, batch_size, epochs):
-    """Rate of all threads, rate per core and memory of every epoch of one stream."""
-    steps = len(images) // batch_size
+def stream(images, batch_size, epochs, repeats=1):
+    """Rate of all threads, rate per core and memory of every epoch (or `repeats` of them) of one stream."""
+    steps = len(images) // batch_size * repeats
     batches = iter(training_batches(images, batch_size, 0, steps=epochs * steps))
     rows = []
     for _ in range(epochs):
@@ -102,13 +102,23 @@ def pillow(file, side):
         return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR, box=box))
 
 
+def shrunk(file, side):
+    """The same picture with a shorter side of `side`, as a JPEG in memory."""
+    with Image.open(file) as image:
+        smaller = io.BytesIO()
+        image.resize((image.width * side // image.height, side)).save(smaller, "JPEG", quality=92)
+    return smaller
+
+
 def beside_pillow(images, rounds, count=500):
     """Images per second of CPU time, in turns: Pillow and `read_square` in one thread, `gather` in all."""
     side, files = images.side, [images.open(image_id) for image_id in images.ids[:count]]
+    smaller = [shrunk(file, side) for file in files]
     functions = {
         "Pillow, one thread": lambda: [pillow(file, side) for file in files],
         "read_square, one thread": lambda: [read_square(file, side) for file in files],
         "gather, all threads": lambda: images.gather(np.arange(len(files))),
+        f"read_square, {side} px files": lambda: [read_square(file, side) for file in smaller],
     }
     seconds = record.in_turns(functions, rounds, clock="cpu")
     reference = seconds["Pillow, one thread"]
@@ -122,8 +132,7 @@ def beside_pillow(images, rounds, count=500):
 
 
 def main():
-    arguments = parse()
-    a, generator = arguments, np.random.default_rng(0)
+    a, generator = parse(), np.random.default_rng(0)
     cores = len(os.sched_getaffinity(0))
     photos = [photo(generator) for _ in range(a.distinct)]
     with tempfile.TemporaryDirectory() as root:
@@ -139,24 +148,23 @@ def main():
         streams, before = {}, resident() / 1e6
         print(f"memory before: {before:,.0f} MB")
         print(f"{'':16}{'epoch':>6}{'images/s':>10}{'per core':>10}{'memory, MB':>12}{'peak, MB':>10}")
-        for name, images in {"folder": folder, "TFDS records": records, "32 px in memory": small}.items():
-            streams[name] = stream(images, a.batch_size, a.epochs)
+        for name, images, repeats in [
+            ("folder", folder, 1),
+            ("TFDS records", records, 1),
+            ("32 px in memory", small, 20),
+        ]:
+            streams[name] = stream(images, a.batch_size, a.epochs, repeats)
             for i, row in enumerate(streams[name]):
-                print(
-                    f"{name:16}{i + 1:>6}"
-                    + "".join(f"{v:>{w},.0f}" for v, w in zip(row.values(), (10, 10, 12, 10), strict=True))
-                )
+                figures = "".join(f"{value:>{w},.0f}" for value, w in zip(row.values(), (10, 10, 12, 10), strict=True))
+                print(f"{name:16}{i + 1:>6}{figures}", flush=True)
         single = beside_pillow(folder, a.rounds)
     print(f"{'':26}{'per core':>10}{'slowest':>10}{'fastest':>10}{'over Pillow':>13}")
     for name, row in single.items():
         figures = "".join(f"{row['per_core'][key]:>10,.0f}" for key in ("median", "min", "max"))
         print(f"{name:26}{figures}{row['over_pillow']:>11.2f} x")
     if a.json:
-        setting = {k: v for k, v in vars(a).items() if k != "json"} | {
-            "kilobytes": kilobytes,
-            "usable_cores": cores,
-            "memory_before_mb": before,
-        }
+        setting = {k: v for k, v in vars(a).items() if k != "json"}
+        setting |= {"kilobytes": kilobytes, "usable_cores": cores, "memory_before_mb": before}
         record.write(a.json, setting | {"streams": streams, "beside_pillow": single})
 
 
