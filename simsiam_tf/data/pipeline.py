@@ -8,7 +8,7 @@ from simsiam_tf.data.subsets import generator
 from simsiam_tf.errors import InputError
 
 
-def training_batches(image_set, batch_size, seed, start_step=0, with_labels=False, steps=None):
+def training_batches(image_set, batch_size, seed, start_step=0, with_labels=False, steps=None, stride=1):
     """Batches from step `start_step` on, the same whether or not the steps before were drawn.
 
     An epoch has len(image_set) // batch_size steps and visits each image at most once, in a fresh order; the
@@ -21,6 +21,7 @@ def training_batches(image_set, batch_size, seed, start_step=0, with_labels=Fals
         start_step: steps already done, over all epochs.
         with_labels: deliver (images, labels).
         steps: number of batches; None for no end.
+        stride: deliver every `stride`-th step: with m input hosts, host i starts at step i and has stride m.
 
     Returns:
         tf.data.Dataset of uint8 (batch_size, h, w, 3), or of (images, int64 (batch_size,)).
@@ -36,6 +37,8 @@ def training_batches(image_set, batch_size, seed, start_step=0, with_labels=Fals
         )
     if start_step < 0:
         raise InputError(f"start_step: {start_step} is negative; use 0 or the number of steps done")
+    if stride < 1:
+        raise InputError(f"stride: {stride} is below 1; use 1, or the number of input hosts")
     if with_labels and image_set.labels is None:
         raise InputError(f"with_labels: {image_set.name} has no labels; use class sub-folders or give labels")
     generator(seed, "epoch")  # A bad seed is refused here, not by a worker thread of tf.data.
@@ -59,7 +62,7 @@ def training_batches(image_set, batch_size, seed, start_step=0, with_labels=Fals
         drawn = tf.numpy_function(batch, [step], [tf.uint8, tf.int64])
         return tuple(tf.ensure_shape(value, shape) for value, shape in zip(drawn, shapes, strict=True))
 
-    dataset = tf.data.Dataset.counter(start=start_step, dtype=tf.int64)
+    dataset = tf.data.Dataset.counter(start=start_step, step=stride, dtype=tf.int64)
     if steps is not None:
         dataset = dataset.take(steps)
     # Sequential on purpose: decoding runs in parallel inside `gather`, and the next batches are made ahead.

@@ -48,10 +48,41 @@ def test_remainder_is_dropped():
     assert set(itertools.chain(*epochs)) == set(range(20))
 
 
+def test_shuffle_is_of_the_whole_set():
+    """The mean distance of an image from its place is n / 3, within 5 standard deviations; a buffer's is its size."""
+    n = 250
+    batches = rows(training_batches(numbered(n), 10, seed=0, steps=50))
+    first, second = np.argsort(np.reshape(batches, (2, n)))  # places of the images in two epochs
+    deviation = np.sqrt(2 * n / 45)  # of a random permutation: Diaconis & Graham 1977, Spearman's footrule
+    for a, b in [(first, np.arange(n)), (second, np.arange(n)), (first, second)]:
+        assert abs(np.abs(a - b).mean() - n / 3) < 5 * deviation
+
+
 @pytest.mark.parametrize("start", [1, 3, 4, 9])
 def test_resume_equals_skip(start):
     whole = rows(training_batches(numbered(23), 5, seed=7, steps=14))
     assert rows(training_batches(numbered(23), 5, seed=7, start_step=start, steps=14 - start)) == whole[start:]
+
+
+@pytest.mark.parametrize("start", [1, 4, 8])
+def test_streamed_resume_equals_skip(photo_folder, start):
+    """In a new process the set is found anew, and only what comes after `start` is decoded."""
+    root = photo_folder(*(f"{i}.png" for i in range(11)))
+
+    def batches(start_step):
+        train = data.load("folder", path=str(root), image_size=4, memory_limit_gb=0).train
+        return np.array(list(training_batches(train, 3, 7, start_step, steps=10 - start_step).as_numpy_iterator()))
+
+    np.testing.assert_array_equal(batches(start), batches(0)[start:])
+
+
+@pytest.mark.parametrize("hosts", [1, 2, 3])
+def test_hosts_share_the_steps(hosts):
+    whole = rows(training_batches(numbered(23), 5, seed=7, start_step=2, steps=12))
+    for host in range(hosts):
+        steps = range(host, 12, hosts)
+        shares = training_batches(numbered(23), 5, seed=7, start_step=2 + host, steps=len(steps), stride=hosts)
+        assert rows(shares) == [whole[step] for step in steps]
 
 
 def test_seeds():
@@ -122,6 +153,8 @@ def test_refusals():
         training_batches(numbered(), 5, seed=-1)
     with pytest.raises(InputError, match="start_step: -1"):
         training_batches(numbered(), 5, seed=0, start_step=-1)
+    with pytest.raises(InputError, match="stride: 0"):
+        training_batches(numbered(), 5, seed=0, stride=0)
 
 
 def test_streamed_and_labelled_batches_after_replacement(photo_folder, truncate, caplog):
