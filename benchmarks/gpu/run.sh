@@ -26,7 +26,7 @@ stage() {
     [ "$left" -ge "$least" ] || { echo "== $name waits for the next call"; exit 75; }
     echo "== $name"
     # train saves and exits with 75 on SIGTERM; half a minute is for saving.
-    timeout --preserve-status --signal=TERM --kill-after=30 $((left - 30)) "$@" 2>&1 | tee -a "$WORK/$name.log"
+    timeout --foreground --preserve-status --signal=TERM --kill-after=30 $((left - 30)) "$@" 2>&1 | tee -a "$WORK/$name.log"
     code=${PIPESTATUS[0]}
     case $code in
         0) touch "$WORK/$name.done" ;;
@@ -36,7 +36,7 @@ stage() {
 }
 
 train() {
-    "$PYTHON" -m simsiam_tf train --config cifar10 --output "$WORK/runs" ${DATA:+--data.path "$DATA"} "$@"
+    exec "$PYTHON" -m simsiam_tf train --config cifar10 --output "$WORK/runs" ${DATA:+--data.path "$DATA"} "$@"
 }
 
 check() {
