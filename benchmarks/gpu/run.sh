@@ -25,8 +25,8 @@ stage() {
     [ -e "$WORK/$name.done" ] && return
     [ "$left" -ge "$least" ] || { echo "== $name waits for the next call"; exit 75; }
     echo "== $name"
-    # train saves and exits with 75 on SIGTERM; half a minute is for saving.
-    timeout --foreground --preserve-status --signal=TERM --kill-after=30 $((left - 30)) "$@" 2>&1 | tee -a "$WORK/$name.log"
+    # train saves and exits with 75 on SIGTERM; a minute is for that and for TensorFlow to take itself apart.
+    timeout --foreground --preserve-status --signal=TERM --kill-after=60 $((left - 60)) "$@" 2>&1 | tee -a "$WORK/$name.log"
     code=${PIPESTATUS[0]}
     case $code in
         0) touch "$WORK/$name.done" ;;
@@ -55,10 +55,10 @@ collect() {
 
 export -f train check collect
 export PYTHON WORK RESULTS
-benchmark() { stage "$1" 60 "$PYTHON" "benchmarks/$1.py" --json "$RESULTS/$1.json" "${@:2}"; }
+benchmark() { stage "$1" 120 "$PYTHON" "benchmarks/$1.py" --json "$RESULTS/$1.json" "${@:2}"; }
 
-stage check 60 bash -c check
-stage smoke 60 "$PYTHON" -m simsiam_tf train --config digits --name smoke --output "$WORK/runs" --optimizer.epochs 2 \
+stage check 90 bash -c check
+stage smoke 120 "$PYTHON" -m simsiam_tf train --config digits --name smoke --output "$WORK/runs" --optimizer.epochs 2 \
     --evaluation.baselines "[]" --evaluation.fractions "[1.0]"
 benchmark augmentation
 benchmark step --batch-size "${BATCH:-512}" --steps 20 --precision bfloat16
@@ -66,6 +66,6 @@ benchmark epoch --images "${IMAGES:-51200}" --batch-size "${BATCH:-512}" --width
 benchmark step_profile --batch-size "${BATCH:-512}" --precision bfloat16
 benchmark monitors --width 64 --repeats 1
 benchmark startup
-stage train 90 bash -c 'train --name gpu "$@"' train "$@"
-stage collect 40 bash -c collect
+stage train 150 bash -c 'train --name gpu "$@"' train "$@"
+stage collect 90 bash -c collect
 echo "all done, figures in $RESULTS"
