@@ -68,7 +68,7 @@ def no_decay_on_batch_norm(patch):
     step = optimizers.SGD.update_step
 
     def selective(self, gradient, variable, rate):
-        decay, self.weight_decay = self.weight_decay, 0.0 if "/bn" in variable.path else self.weight_decay
+        decay, self.weight_decay = self.weight_decay, 0.0 if "bn" in variable.name else self.weight_decay
         step(self, gradient, variable, rate)
         self.weight_decay = decay
 
