@@ -73,7 +73,12 @@ def draw(series, path):
         x = [point[name] for point in points]
         above.loglog(x, [1000 * p["cpu_seconds_per_step"] / p["batch_size"] for p in points], "o-")
         below.semilogx(x, [p["peak_memory_bytes"] / 1e9 for p in points], "o-")
+        for axis in (above, below):
+            axis.set_xticks(x, [f"{value:,}" for value in x])
+            axis.minorticks_off()
         below.set_xlabel(NAMES[name])
+    ticks = (1, 2, 5, 10, 20, 50, 100)
+    axes[0, 0].set_yticks(ticks, ticks)
     axes[0, 0].set_ylabel("CPU ms per image")
     axes[1, 0].set_ylabel("peak memory / GB")
     figure.savefig(path, dpi=120)
