@@ -65,7 +65,13 @@ def test_float32_is_pytorch_to_four_digits(case):
     "case",
     [
         Case(width=64, dim=2048, predictor_hidden=512),
-        Case(**RESNET50 | {"ours": {"projector_layers": 3}, "oracle": {"layers": 3}}, width=64, dim=2048, n=8),
+        Case(
+            **RESNET50 | {"ours": {"projector_layers": 3}, "oracle": {"layers": 3}},
+            width=64,
+            dim=2048,
+            predictor_hidden=512,
+            n=8,
+        ),
     ],
     ids=["resnet18", "resnet50"],
 )
