@@ -1,12 +1,19 @@
 """python -m simsiam_tf, and the simsiam-tf command."""
 
+import os
 import sys
 
+from simsiam_tf.cli import INTERRUPTED
 from simsiam_tf.cli import main as run
 
 
 def main():
-    sys.exit(run())
+    code = run()
+    if code == INTERRUPTED:  # TensorFlow takes up to 20 s to take itself apart, and `docker stop` kills after 10
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ class Interrupted(Exception):
 class Interrupt:
     """Context in which SIGTERM and SIGINT raise Interrupted: at once, or where asked for inside `deferred`.
 
-    A second signal of the same kind acts as if there were no handler.
+    Whatever else the block ends with after a signal is Interrupted, too: code that the exception passes through may
+    turn it into another one, as TensorFlow's tracing does. A second signal of the same kind acts as if there were
+    no handler.
     Outside the main thread, where Python allows no handlers, nothing is ever requested.
     """
 
@@ -48,6 +50,8 @@ class Interrupt:
         if self.requested:
             raise Interrupted
 
-    def __exit__(self, *exception):
+    def __exit__(self, kind, exception, traceback):
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        if self.requested and isinstance(exception, Exception) and kind is not Interrupted:
+            raise Interrupted from exception

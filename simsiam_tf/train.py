@@ -28,7 +28,7 @@ from simsiam_tf.callbacks.checkpointer import Checkpointer
 from simsiam_tf.config import Config
 from simsiam_tf.data import training_batches
 from simsiam_tf.errors import Diverged, InputError, unwritable
-from simsiam_tf.interrupt import Interrupt
+from simsiam_tf.interrupt import Interrupt, Interrupted
 from simsiam_tf.run import RunFolder
 
 log = logging.getLogger("simsiam_tf")
@@ -169,6 +169,11 @@ def fit(config: Config, model, splits, callbacks, monitor, steps_per_epoch: int)
             )
     except tf.errors.OpError as error:
         raise one_line(error) from error
+    except Interrupted:
+        for callback in callbacks:
+            if isinstance(callback, keras.callbacks.TensorBoard):
+                callback.on_train_end()  # writes what its files still hold back
+        raise
     finally:
         for callback in callbacks:
             if isinstance(callback, ProgressBar):

@@ -15,6 +15,24 @@ def test_a_signal_raises_at_once(number):
         os.kill(os.getpid(), number)
 
 
+def test_an_exception_made_of_the_signal_is_still_the_signal():
+    """tf.function turns what its binding of arguments meets into a TypeError."""
+
+    def binding():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except Interrupted as error:
+            raise TypeError("Binding inputs to tf.function failed") from error
+
+    with pytest.raises(Interrupted), Interrupt():
+        binding()
+
+
+def test_without_a_signal_exceptions_pass_as_they_are():
+    with pytest.raises(TypeError, match="own"), Interrupt():
+        raise TypeError("own")
+
+
 def test_a_deferred_signal_waits_for_the_check():
     with Interrupt() as interrupt:
         interrupt.check()
