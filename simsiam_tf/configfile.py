@@ -5,7 +5,6 @@ jsonargparse does the parsing: it derives options, help and type checks from the
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import NoReturn
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser
 
+from simsiam_tf.atomic import replacing
 from simsiam_tf.config import Config
 from simsiam_tf.errors import InputError
 
@@ -128,9 +128,8 @@ def build(parser: ArgumentParser, namespace) -> Config:
 
 def write(config: Config, path: Path) -> None:
     """Write the complete configuration as YAML, atomically."""
-    partial = path.with_suffix(".tmp")
-    partial.write_text(yaml.safe_dump(yaml_values(config), sort_keys=False))
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        partial.write_text(yaml.safe_dump(yaml_values(config), sort_keys=False))
 
 
 def yaml_values(config: Config) -> dict:
