@@ -1,17 +1,53 @@
-"""A full disk."""
+"""A full disk, and a limit on file sizes: one line, exit code 2, the old checkpoint intact; with space, the same end."""
 
-from simsiam_tf import cli
-from simsiam_tf.checkpoint import CheckpointFolder
-from small_run import arguments, assert_same_state
+import subprocess
+
+import killing
+import pytest
 
 
-def test_a_full_disk_ends_the_run_and_keeps_the_last_checkpoint(output, capsys):
-    folder = output / "full"
-    (folder / "checkpoints").mkdir(parents=True)
-    (folder / "config.yaml").write_text((output / "run" / "config.yaml").read_text())
-    (folder / "checkpoints" / "step-0000000010.tmp").symlink_to("/dev/full")
-    assert cli.main(arguments(output, name="full")) == 2
-    assert "No space left on device; free some space and run the same command again" in capsys.readouterr().err
-    assert [path.name for path in CheckpointFolder(folder / "checkpoints").files()] == ["step-0000000005.npz"]
-    assert cli.main(arguments(output, name="full")) == 0
-    assert_same_state(output / "run", folder)
+def assert_refused(folder, log, code, reason):
+    """The run has ended with one line that names the file, and left nothing that is not whole."""
+    text = log.read_text()
+    assert code == 2, text
+    last = text.splitlines()[-1]
+    assert last.startswith("simsiam-tf: output: cannot write "), text
+    assert reason in last
+    assert "Traceback" not in text
+    assert "Exception ignored" not in text
+    killing.check_remains(folder)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of its own, of 8 MB; only root can make one."""
+    (tmp_path / "disk").mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", tmp_path / "disk"], capture_output=True)
+    if done.returncode:
+        pytest.skip(f"no disk can be mounted here: {done.stderr.decode().strip()}")
+    yield tmp_path / "disk"
+    subprocess.run(["umount", "--lazy", tmp_path / "disk"], check=True)
+
+
+def test_a_disk_that_fills_up_at_any_writer(undisturbed, small_disk, tmp_path):
+    """At the configuration, the event files, a checkpoint, the encoder and the result, one after the other."""
+    folder, log, n = small_disk / "run", tmp_path / "log", undisturbed.operations
+    for moment in (2, 9, n // 2, n // 3, 9):  # from where the last one stopped
+        code, _, _ = killing.one_life(folder, log, ("full disk", moment))
+        assert_refused(folder, log, code, "No space left on device; free some space and run the same command again")
+        (small_disk / "ballast").unlink()
+    code, _, _ = killing.one_life(folder, log)
+    assert code == 0, log.read_text()
+    killing.check_same(folder, undisturbed.folder)
+
+
+def test_a_file_that_grows_above_the_systems_limit(undisturbed, tmp_path):
+    """No one has to be root for this; the checkpoint is the first file of this size."""
+    folder, log = tmp_path / "run", tmp_path / "log"
+    size = (undisturbed.folder / "checkpoints" / "best.npz").stat().st_size
+    code, _, _ = killing.one_life(folder, log, ("file size", size - 600))
+    assert_refused(folder, log, code, "File too large; give another folder with --output")
+    assert "best.npz" in log.read_text()
+    code, _, _ = killing.one_life(folder, log)
+    assert code == 0, log.read_text()
+    killing.check_same(folder, undisturbed.folder)
