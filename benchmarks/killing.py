@@ -1,8 +1,8 @@
 """A small run of the real command that dies again and again, and what its folder must hold in the end.
 
 It dies in three ways: by `kill -9` after some seconds, before its n-th file operation in the run folder, and while it
-writes the n-th byte of any file (the system's limit on file sizes ends it there). Or it meets a full disk from its n-th
-file operation on, or is refused files above n bytes.
+writes the n-th byte of any file (the system's limit on file sizes ends it there). Or it meets a disk that fills up just
+before a certain file operation, or is refused files above n bytes.
 
 The processes come from a server that has imported TensorFlow but has not started it, so that a life takes seconds. The
 network has two layers, since only the tracing of more would take longer.
@@ -70,7 +70,7 @@ def live(folder, log, death, operations, changes):
             operations.value += 1
             if kind == "file operation" and operations.value == moment:
                 os.kill(os.getpid(), signal.SIGKILL)
-            if kind == "full disk" and operations.value == moment:
+            if kind == "full disk" and moment == f"{event} {Path(values[0]).name}":
                 fill(folder.parent / "ballast")
 
     sys.addaudithook(watch)
@@ -186,10 +186,7 @@ def check_remains(folder):
 
 def check_same(folder, reference):
     """All that does not tell time is that of the reference, bit for bit, and nothing else lies there."""
-    names, expected = (
-        {p.relative_to(f) for p in f.rglob("*") if "tfevents" not in p.name} for f in (folder, reference)
-    )
-    assert names == expected, names ^ expected
+    assert names(folder) == names(reference), names(folder) ^ names(reference)
     for path in sorted((reference / "checkpoints").iterdir()):
         (arrays, meta), (other, other_meta) = load(path), load(folder / "checkpoints" / path.name)
         assert arrays.keys() == other.keys()

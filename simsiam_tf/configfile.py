@@ -5,6 +5,7 @@ jsonargparse does the parsing: it derives options, help and type checks from the
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -206,6 +207,12 @@ def check(config: Config) -> Config:
             if value(key) not in (None, "auto") and not holds(value(key)):
                 raise InputError(f"{key}: {value(key)} is out of range; give {range_}")
 
+    for key, given in flat(config).items():
+        for v in given if isinstance(given, list) else [given]:
+            if isinstance(v, int | float) and not abs(v) < (2**31 if isinstance(v, int) else math.inf):
+                raise InputError(f"{key}: {v} is out of range; give a finite number, a whole one below 2147483648")
+            if isinstance(v, str) and any(c < " " for c in v):
+                raise InputError(f"{key}: {v!r} holds control characters; leave them out")
     demand(_AT_LEAST_ONE, lambda v: v >= 1, "1 or more")
     demand(_AT_LEAST_ZERO, lambda v: v >= 0, "0 or more")
     demand(_ABOVE_ZERO, lambda v: v > 0, "a number above 0")

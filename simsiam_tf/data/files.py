@@ -27,8 +27,15 @@ class FileImages(ImageSet):
         self.root = Path(root)
 
     def open(self, image_id):
-        """What Pillow can open for this id: a path or a binary file object."""
-        return self.root / str(image_id)
+        """What Pillow can open for this id: a path or a binary file object.
+
+        Raises:
+            UnreadableImage: there is something else than a file.
+        """
+        path = self.root / str(image_id)
+        if path.exists() and not path.is_file():
+            raise UnreadableImage("not a file")  # a pipe would be waited for
+        return path
 
     def gather(self, indices):
         """Images of these rows. An unreadable one is replaced by the next readable row's, for good: the row
@@ -48,7 +55,9 @@ class FileImages(ImageSet):
                 images[len(good)] = image
                 good.append(row)
         readable = self._without(bad, good)
-        return ArrayImages(images[: len(good)], self.name, readable.ids, readable.labels, self.class_names)
+        loaded = ArrayImages(images[: len(good)], self.name, readable.ids, readable.labels, self.class_names)
+        loaded.skipped = readable.skipped
+        return loaded
 
     def checked(self):
         good, bad = [], {}
@@ -95,7 +104,9 @@ class FileImages(ImageSet):
             )
         counts = f"{len(bad)} of {len(self)} images of {self.name}"
         log.warning("%s cannot be decoded and are skipped: %s%s", counts, named, rest)
-        return self.take(good)
+        kept = self.take(good)
+        kept.skipped = {name: str(error) for name, error in bad.items()}
+        return kept
 
     def _replace(self, row, error):
         name = self.ids[row]

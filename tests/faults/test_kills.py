@@ -20,7 +20,7 @@ def test_the_comparison_can_fail(undisturbed, tmp_path):
     """A run of another seed, and one whose newest checkpoint is of another step, are told from the undisturbed."""
     code, _, operations = killing.one_life(tmp_path / "run", tmp_path / "log", seed=1)
     assert (code, operations) == (0, undisturbed.operations)
-    with pytest.raises(AssertionError, match="best.npz"):
+    with pytest.raises(AssertionError, match=r"best\.npz"):
         killing.check_same(tmp_path / "run", undisturbed.folder)
     killing.check_remains(tmp_path / "run")
     newest = max((tmp_path / "run" / "checkpoints").glob("step-*"))
