@@ -34,7 +34,10 @@ class ConfigFile(ActionConfigFile):
     def __call__(self, parser, namespace, value, option_string=None):
         if isinstance(value, str):
             value = str(find(value))
-        super().__call__(parser, namespace, value, option_string)
+        try:
+            super().__call__(parser, namespace, value, option_string)
+        except (UnicodeDecodeError, RecursionError) as error:
+            raise InputError(f"--config: {value} is no YAML ({type(error).__name__}: {error})") from error
 
 
 def shipped_folder() -> Path:
