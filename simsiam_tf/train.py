@@ -51,8 +51,14 @@ def pretrain(config: Config) -> dict:
         if done and "steps" in done and ("stopped" in done or done["steps"] >= last):
             log.info("%s is complete; give another --name to train anew", folder.path)
             return done
-        with Interrupt() as interrupt:
-            return _pretrain(config, folder, interrupt)
+        try:
+            with Interrupt() as interrupt:
+                return _pretrain(config, folder, interrupt)
+        except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+            raise InputError(
+                f"optimizer.batch_size: {config.optimizer.batch_size} images of {config.data.image_size} px and this "
+                "network need more memory than there is; give smaller ones"
+            ) from error
 
 
 def _pretrain(config: Config, folder: RunFolder, interrupt: Interrupt) -> dict:
