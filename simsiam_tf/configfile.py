@@ -126,6 +126,9 @@ def only_differ_in(here: Config, asked: Config, prefixes: tuple[str, ...]) -> No
 
 def build(parser: ArgumentParser, namespace) -> Config:
     """The checked Config of parsed arguments."""
+    for name in Config.__dataclass_fields__:
+        if namespace[name] is None:
+            raise InputError(f"{name}: null is no value of it; leave it out, or give one")
     values = parser.instantiate(namespace)
     return check(Config(**{name: values[name] for name in Config.__dataclass_fields__}))
 
@@ -133,7 +136,19 @@ def build(parser: ArgumentParser, namespace) -> Config:
 def write(config: Config, path: Path) -> None:
     """Write the complete configuration as YAML, atomically."""
     with replacing(path) as partial:
-        partial.write_text(yaml.safe_dump(yaml_values(config), sort_keys=False))
+        partial.write_text(yaml.dump(yaml_values(config), Dumper=_Quoting, sort_keys=False))
+
+
+class _Quoting(yaml.SafeDumper):
+    """Quotes text that looks like a number: PyYAML writes 1e-3 plain, and jsonargparse reads that as a float."""
+
+
+def _quoted(dumper, text):
+    style = '"' if text.startswith(tuple("+-.0123456789")) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Quoting.add_representer(str, _quoted)
 
 
 def yaml_values(config: Config) -> dict:
@@ -210,7 +225,10 @@ def check(config: Config) -> Config:
             if value(key) not in (None, "auto") and not holds(value(key)):
                 raise InputError(f"{key}: {value(key)} is out of range; give {range_}")
 
+    optional = {key for key, default in flat(Config()).items() if default is None}
     for key, given in flat(config).items():
+        if given is None and key not in optional:
+            raise InputError(f"{key}: null is no value of it; leave it out, or give one")
         for v in given if isinstance(given, list) else [given]:
             if isinstance(v, int | float) and not abs(v) < (2**31 if isinstance(v, int) else math.inf):
                 raise InputError(f"{key}: {v} is out of range; give a finite number, a whole one below 2147483648")
