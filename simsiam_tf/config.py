@@ -57,6 +57,8 @@ class AugmentationConfig:
         hue: Strength of the hue jitter, at most 0.5.
         grayscale: Probability of dropping colour.
         blur_probability: Probability of a Gaussian blur.
+        view_sizes: Sides of the views over equal parts of the epochs, for example [24, 32]: small views cost less.
+            Empty: data.image_size throughout.
     """
 
     recipe: Literal["cifar10", "imagenet", "digits", "none"] = "cifar10"
@@ -69,10 +71,12 @@ class AugmentationConfig:
     hue: float | None = None
     grayscale: float | None = None
     blur_probability: float | None = None
+    view_sizes: tuple[int, ...] = ()
 
     def overrides(self) -> dict[str, float]:
         """The values that differ from the recipe."""
-        return {key: value for key, value in asdict(self).items() if key != "recipe" and value is not None}
+        values = asdict(self).items()
+        return {key: value for key, value in values if key not in ("recipe", "view_sizes") and value is not None}
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,8 @@ class MethodConfig:
         predictor: mlp, or none for the ablation.
         predictor_hidden: Width of the predictor's bottleneck.
         stop_gradient: False for the ablation that collapses.
+        num_views: Views of each image in a step; above 2, each prediction meets the mean of the others (FastSiam).
+        ema_momentum: Evaluate and keep a moving average of the encoder's weights with this momentum; 0: the weights.
     """
 
     name: Literal["simsiam"] = "simsiam"
@@ -119,6 +125,8 @@ class MethodConfig:
     predictor: Literal["mlp", "none"] = "mlp"
     predictor_hidden: int = 512
     stop_gradient: bool = True
+    num_views: int = 2
+    ema_momentum: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,16 @@ import keras
 import tensorflow as tf
 
 from simsiam_tf import figures, final
-from simsiam_tf.assemble import build_method, compile_method, has_gpu, load_data, set_up, steps_per_execution
+from simsiam_tf.assemble import (
+    build_augmenter,
+    build_method,
+    compile_method,
+    has_gpu,
+    load_data,
+    set_up,
+    steps_per_execution,
+    view_stages,
+)
 from simsiam_tf.callbacks import (
     CollapseMonitor,
     DivergenceMonitor,
@@ -77,7 +86,7 @@ def _pretrain(config: Config, folder: RunFolder, interrupt: Interrupt) -> dict:
         except Diverged as error:
             return diverged(config, folder, record, error)
     interrupt.check()
-    folder.save_backbone(model.backbone)
+    folder.save_backbone(model.encoder)
     figures.draw_run(folder.path, record.rows, model, splits.train)
     result = summary(config, model, record, monitor, seconds)
     result["total_steps"] = config.optimizer.epochs * steps_per_epoch
@@ -146,22 +155,26 @@ class EndOfPart(keras.callbacks.Callback):
 def fit(config: Config, model, splits, callbacks, monitor, steps_per_epoch: int) -> float:
     """Train from the model's present step to the end; returns the seconds it took this time.
 
-    A run that was stopped inside an epoch first does the rest of that epoch.
+    A run that was stopped inside an epoch first does the rest of that epoch. Each size of views is a fit of its own.
     """
     start, total = time.monotonic(), config.optimizer.epochs * steps_per_epoch
     last = min(total, config.training.stop_after_steps or total)
+    stages = view_stages(config)
     labelled = any(isinstance(callback, LinearProbe) for callback in callbacks)
     try:
         while (step := int(model.step)) < last and not (monitor and monitor.stopped):
             epoch, done = divmod(step, steps_per_epoch)
             steps = min(steps_per_epoch - done, last - step)
             part = [EndOfPart()] if steps < steps_per_epoch else []
+            stage_end, size = next(stage for stage in stages if epoch < stage[0])
+            if config.augmentation.view_sizes:
+                model.use_augmenter(build_augmenter(config, size))
             model.steps_per_execution = steps_per_execution(config, steps)
             model.train_function = None  # it is made for one number of steps per execution
             model.fit(
                 training_batches(splits.train, config.optimizer.batch_size, config.seed, step, labelled),
                 initial_epoch=epoch,
-                epochs=config.optimizer.epochs if part else last // steps_per_epoch,
+                epochs=config.optimizer.epochs if part else min(stage_end, last // steps_per_epoch),
                 steps_per_epoch=steps,
                 callbacks=[*part, *callbacks],
                 shuffle=False,

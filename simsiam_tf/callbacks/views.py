@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def view_grid(model, images, step=0):
-    """One uint8 picture (rows, columns, 3): each image above its two views, as the model draws them at `step`.
+    """One uint8 picture (rows, columns, 3): each image above its views, as the model draws them at `step`.
 
     Args:
         model: A method with `draw_views`.
