@@ -165,6 +165,7 @@ class TrainingConfig:
             it rules out XLA.
         steps_per_execution: Steps per call from Python, a divisor of the steps of an epoch: between them nothing waits
             for the device, and no signal is heard. auto means one on a CPU, on a GPU as many as divide, up to 100.
+        compilation_cache: Folder where XLA keeps compiled programs, so that the next start on this machine loads them.
         stop_after_steps: End the run early, after this many steps in all.
         checkpoint_epochs: Save every so many epochs.
         keep_checkpoints: Keep this many of the newest checkpoints, and the best.
@@ -174,6 +175,7 @@ class TrainingConfig:
     jit_compile: bool | Literal["auto"] = "auto"
     deterministic: bool | Literal["auto"] = "auto"
     steps_per_execution: int | Literal["auto"] = "auto"
+    compilation_cache: str | None = None
     stop_after_steps: int | None = None
     checkpoint_epochs: int = 1
     keep_checkpoints: int = 2

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import logging
 import re
+import resource
 import time
 
 import keras
@@ -88,7 +89,7 @@ def _pretrain(config: Config, folder: RunFolder, interrupt: Interrupt) -> dict:
     interrupt.check()
     folder.save_backbone(model.encoder)
     figures.draw_run(folder.path, record.rows, model, splits.train)
-    result = summary(config, model, record, monitor, seconds)
+    result = summary(config, model, record, monitor) | costs(callbacks, seconds)
     result["total_steps"] = config.optimizer.epochs * steps_per_epoch
     if "stopped" not in result and splits.test is not None and splits.train.labels is not None:
         result |= final.evaluate(config, folder.load_backbone(), splits, log.info)
@@ -203,7 +204,17 @@ def one_line(error: tf.errors.OpError) -> Exception:
     return error
 
 
-def summary(config: Config, model, record, monitor, seconds: float) -> dict:
+def costs(callbacks, seconds: float) -> dict:
+    """Time and memory of this process so far; on a GPU the memory is the device's."""
+    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
+    if has_gpu():
+        gigabytes = tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**30
+    result = {"seconds_this_process": seconds, "peak_memory_gib": gigabytes}
+    first = next(c.first_execution_seconds for c in callbacks if isinstance(c, Rates))
+    return result if first is None else result | {"first_execution_seconds": first}
+
+
+def summary(config: Config, model, record, monitor) -> dict:
     """The figures that need no further computation."""
     result = {
         "method": config.method.name,
@@ -211,7 +222,6 @@ def summary(config: Config, model, record, monitor, seconds: float) -> dict:
         "epochs": record.rows[-1]["epoch"] if record.rows else 0,
         "steps": int(model.step),
         "seconds": sum(row["epoch_seconds"] for row in record.rows),
-        "seconds_this_process": seconds,
     }
     for name in ("loss", "images_per_second", "feature_std", "correlation_strength", "effective_rank"):
         if record.last(name) is not None:
