@@ -35,7 +35,7 @@ class Case:
     oracle_schedule: dict = field(default_factory=dict)
     stop_gradient: bool = True
     dim: int = 32
-    predictor_hidden: int = 32
+    predictor_hidden: int = 8
     base_rate: float = 0.03
 
 
