@@ -30,6 +30,8 @@ FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates python3 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --no-create-home simsiam && mkdir -m 777 /runs /data
+# The default of --output is the folder "runs" of the working directory.
+WORKDIR /
 COPY --from=packages /opt/simsiam /opt/simsiam
 COPY docker/healthcheck.sh /usr/local/bin/healthcheck
 COPY --from=code /opt/code /opt/code
@@ -37,8 +39,6 @@ COPY --from=code /opt/code /opt/code
 ENV PATH=/opt/code/bin:/opt/simsiam/bin:$PATH PYTHONPATH=/opt/code PYTHONUNBUFFERED=1 HOME=/tmp \
     TFDS_DATA_DIR=/data NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER simsiam
-# The default of --output is the folder "runs" of the working directory.
-WORKDIR /
 VOLUME ["/runs", "/data"]
 HEALTHCHECK --interval=1m --timeout=10s CMD ["healthcheck"]
 ENTRYPOINT ["simsiam-tf"]
