@@ -28,12 +28,12 @@ expect() { # CODE WORDS COMMAND...: the command ends with this code and prints t
     echo "ok ${SECONDS}s: $words"
 }
 
-eventually() { # COMMAND...: it succeeds within three minutes
-    for _ in $(seq 180); do
+eventually() { # COMMAND...: it succeeds within ten minutes
+    for _ in $(seq 600); do
         "$@" >"$work/log" 2>&1 && return
         sleep 1
     done
-    fail "three minutes in vain: $*"
+    fail "ten minutes in vain: $*"
 }
 
 if ! docker info >/dev/null 2>&1; then
