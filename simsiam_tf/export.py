@@ -80,7 +80,7 @@ def portable(backbone):
 
 def _keras(backbone, path):
     backbone.save(path)
-    loaded = keras.models.load_model(path)
+    loaded = keras.models.load_model(path, safe_mode=True)
     return lambda images: np.asarray(loaded(images, training=False))
 
 

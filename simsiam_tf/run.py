@@ -16,7 +16,17 @@ from simsiam_tf.checkpoint import CheckpointFolder
 from simsiam_tf.config import Config
 from simsiam_tf.errors import InputError, unwritable
 
-PACKAGES = ["simsiam-tf", "tensorflow", "keras", "keras-cv", "tensorflow-datasets", "numpy", "scipy", "scikit-learn"]
+PACKAGES = [
+    "simsiam-tf",
+    "tensorflow",
+    "tensorflow-cpu",
+    "keras",
+    "keras-cv",
+    "tensorflow-datasets",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+]
 
 # May differ from the run that a folder holds: where things lie, how long it goes on this time, what is kept.
 FREE = {
@@ -110,16 +120,16 @@ class RunFolder:
         """The trained encoder.
 
         Raises:
-            InputError: training is not complete, or the file does not load.
+            InputError: training is not complete, or the file does not load, or it wants to run code of its own.
         """
         import keras
 
         if not self.backbone.is_file():
             raise InputError(f"RUN: {self.path} has no backbone.keras yet; finish its training with the same command")
         try:
-            return keras.models.load_model(self.backbone)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            return keras.models.load_model(self.backbone, safe_mode=True)
+        except Exception as error:  # a damaged or hostile file can fail in any way
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             raise InputError(f"RUN: {self.backbone} cannot be loaded ({reason}); export or train it again") from error
 
     def load_imported(self, model) -> torch_state.State | None:

@@ -35,6 +35,7 @@ from simsiam_tf.callbacks import (
     ViewImages,
 )
 from simsiam_tf.callbacks.checkpointer import Checkpointer
+from simsiam_tf.callbacks.heartbeat import Heartbeat
 from simsiam_tf.config import Config
 from simsiam_tf.data import training_batches
 from simsiam_tf.errors import Diverged, InputError, unwritable
@@ -115,7 +116,7 @@ def make_callbacks(config: Config, model, splits, folder: RunFolder, interrupt: 
     test = None if splits.test is None else MonitorImages(splits.test, crop=crop)
     record = RunRecord(folder.metrics)
     divergence = DivergenceMonitor(steps_per_epoch)
-    callbacks: list[keras.callbacks.Callback] = [divergence, Rates(config.optimizer.batch_size)]
+    callbacks: list[keras.callbacks.Callback] = [divergence, Rates(config.optimizer.batch_size), Heartbeat(folder.lock)]
     stateful, monitor = [], None
     if m.collapse_epochs:
         monitor = CollapseMonitor(train, m.collapse_epochs, m.collapse_patience, stop=m.stop_on_collapse)
