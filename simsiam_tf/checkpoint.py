@@ -1,10 +1,12 @@
 """The whole state of a training run in one file, written so that a crash at any moment leaves a good one behind.
 
-A checkpoint is an .npz (a zip of plain arrays, with a CRC-32 each; nothing in it is executed on loading).
+A checkpoint is an .npz (a zip of plain arrays; nothing in it is executed on loading) and behind it the SHA-256 of all
+that: a zip's own CRC-32 leaves out names, sizes and the directory, and a flipped bit there would ask for any memory.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -15,14 +17,16 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from simsiam_tf.atomic import PARTIAL, replacing
 from simsiam_tf.errors import InputError, unwritable
 
 log = logging.getLogger("simsiam_tf.checkpoint")
 META = "meta"
+DIGEST = 32  # bytes
 
 
 class CorruptCheckpoint(Exception):
-    """The file is truncated, altered, or no checkpoint at all."""
+    """The file is cut, altered, or no checkpoint at all."""
 
 
 def save(path: Path, arrays: dict[str, np.ndarray], meta: dict) -> None:
@@ -31,16 +35,11 @@ def save(path: Path, arrays: dict[str, np.ndarray], meta: dict) -> None:
     Raises:
         InputError: the disk is full or the folder cannot be written to; what was at `path` before is intact.
     """
-    partial = path.with_suffix(".tmp")
-    try:
-        with partial.open("wb") as file:
-            np.savez(file, **arrays, **{META: np.array(json.dumps(meta))})
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise unwritable(path, error) from error
+    with replacing(path) as partial, partial.open("w+b") as file:
+        np.savez(file, **arrays, **{META: np.array(json.dumps(meta))})
+        file.write(_sha256(file, file.tell()))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def load(path: Path) -> tuple[dict[str, np.ndarray], dict]:
@@ -50,11 +49,26 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict]:
         CorruptCheckpoint: the file does not read back as it was written.
     """
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with path.open("rb") as file:
+            end = max(0, file.seek(0, os.SEEK_END) - DIGEST)
+            if _sha256(file, end) != file.read():
+                raise CorruptCheckpoint(f"{path}: its SHA-256 is not that of its content")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as content:
+                arrays = dict(content)
         return arrays, json.loads(str(arrays.pop(META)))
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:  # sealed, but none of ours
         raise CorruptCheckpoint(f"{path}: {error}") from error
+
+
+def _sha256(file, end: int) -> bytes:
+    """SHA-256 of the first `end` bytes of an open file, which is left there."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while end > 0 and (block := file.read(min(end, 1 << 20))):
+        digest.update(block)
+        end -= len(block)
+    return digest.digest()
 
 
 class CheckpointFolder:
@@ -73,19 +87,26 @@ class CheckpointFolder:
         return sorted(self.path.glob("step-*.npz"), reverse=True)
 
     def save(self, step: int, arrays: dict, meta: dict, best: bool = False) -> Path:
-        """Save as the newest, and as the best if it is; then drop what is too old."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        path = self.path / f"step-{step:010d}.npz"
-        save(path, arrays, meta)
+        """Save as the newest, and as the best if it is; then drop what is too old, left by a kill, or of a
+        future given up: a run that passed over a corrupt checkpoint went on from the one before.
+
+        The best comes first: a run that is killed between the two does this step again, and best.npz, too.
+
+        Raises:
+            InputError: the folder cannot be written to; what it held before is intact.
+        """
+        path, target = self.path / f"step-{step:010d}.npz", self.path / "best.npz"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        save(target if best else path, arrays, meta)
         if best:
-            partial = self.path / "best.tmp"
-            partial.unlink(missing_ok=True)
-            try:
-                os.link(path, partial)
-            except OSError:  # a file system without hard links
-                shutil.copyfile(path, partial)
-            os.replace(partial, self.path / "best.npz")
-        for old in self.files()[self.keep :]:
+            with replacing(path) as partial:
+                _link(target, partial)
+        files = self.files()
+        start = files.index(path)
+        for old in [*files[:start], *files[start + self.keep :], *self.path.glob(f"{PARTIAL}*")]:
             old.unlink()
         return path
 
@@ -106,6 +127,13 @@ class CheckpointFolder:
                 f"{self.path}: none of {len(files)} checkpoints can be read; delete the folder to start anew"
             )
         return None
+
+
+def _link(path: Path, other: Path) -> None:
+    try:
+        os.link(path, other)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(path, other)
 
 
 def collect(groups: dict[str, list]) -> dict[str, np.ndarray]:

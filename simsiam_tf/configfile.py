@@ -5,7 +5,7 @@ jsonargparse does the parsing: it derives options, help and type checks from the
 
 from __future__ import annotations
 
-import os
+import math
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import NoReturn
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser
 
+from simsiam_tf.atomic import replacing
 from simsiam_tf.config import Config
 from simsiam_tf.errors import InputError
 
@@ -33,7 +34,10 @@ class ConfigFile(ActionConfigFile):
     def __call__(self, parser, namespace, value, option_string=None):
         if isinstance(value, str):
             value = str(find(value))
-        super().__call__(parser, namespace, value, option_string)
+        try:
+            super().__call__(parser, namespace, value, option_string)
+        except (UnicodeDecodeError, RecursionError) as error:
+            raise InputError(f"--config: {value} is no YAML ({type(error).__name__}: {error})") from error
 
 
 def shipped_folder() -> Path:
@@ -128,9 +132,8 @@ def build(parser: ArgumentParser, namespace) -> Config:
 
 def write(config: Config, path: Path) -> None:
     """Write the complete configuration as YAML, atomically."""
-    partial = path.with_suffix(".tmp")
-    partial.write_text(yaml.safe_dump(yaml_values(config), sort_keys=False))
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        partial.write_text(yaml.safe_dump(yaml_values(config), sort_keys=False))
 
 
 def yaml_values(config: Config) -> dict:
@@ -207,6 +210,12 @@ def check(config: Config) -> Config:
             if value(key) not in (None, "auto") and not holds(value(key)):
                 raise InputError(f"{key}: {value(key)} is out of range; give {range_}")
 
+    for key, given in flat(config).items():
+        for v in given if isinstance(given, list) else [given]:
+            if isinstance(v, int | float) and not abs(v) < (2**31 if isinstance(v, int) else math.inf):
+                raise InputError(f"{key}: {v} is out of range; give a finite number, a whole one below 2147483648")
+            if isinstance(v, str) and any(c < " " for c in v):
+                raise InputError(f"{key}: {v!r} holds control characters; leave them out")
     demand(_AT_LEAST_ONE, lambda v: v >= 1, "1 or more")
     demand(_AT_LEAST_ZERO, lambda v: v >= 0, "0 or more")
     demand(_ABOVE_ZERO, lambda v: v > 0, "a number above 0")

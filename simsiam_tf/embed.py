@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from simsiam_tf.errors import InputError, unwritable
+from simsiam_tf.atomic import replacing
+from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.features import Extractor
 
 SUFFIXES = (".parquet", ".npz")
@@ -48,17 +49,11 @@ def embed(backbone, images, crop: int, path: Path, batch_size: int = 256) -> np.
     columns = {"id": np.asarray(images.ids, dtype=str)[rows]}
     if images.labels is not None:
         columns["label"] = images.labels[rows]
-    partial = path.with_name(path.name + ".tmp")
-    try:
+    with replacing(path) as partial:
         if path.suffix == ".npz":
-            with partial.open("wb") as file:
-                np.savez(file, **columns, features=features)
+            np.savez(partial, **columns, features=features)
         else:
             _write_parquet(columns, features, partial)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise unwritable(path, error) from error
     return features
 
 

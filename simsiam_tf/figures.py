@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from simsiam_tf.atomic import replacing
 from simsiam_tf.callbacks.views import view_grid
 
 PANELS = [
@@ -41,7 +42,8 @@ def draw_curves(rows: list[dict], path: Path) -> None:
         axis.grid(alpha=0.3)
         if len(lines) > 1:
             axis.legend(frameon=False)
-    figure.savefig(path, dpi=120)
+    with replacing(path) as partial:
+        figure.savefig(partial, dpi=120)
 
 
 def draw_views(grid: np.ndarray, num_views: int, path: Path) -> None:
@@ -55,4 +57,5 @@ def draw_views(grid: np.ndarray, num_views: int, path: Path) -> None:
     axis.set_xticks([])
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0)
-    figure.savefig(path, dpi=120)
+    with replacing(path) as partial:
+        figure.savefig(partial, dpi=120)

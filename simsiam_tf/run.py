@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from simsiam_tf import configfile, torch_state, weights
+from simsiam_tf.atomic import PARTIAL, replacing
 from simsiam_tf.checkpoint import CheckpointFolder
 from simsiam_tf.config import Config
 from simsiam_tf.errors import InputError, unwritable
@@ -75,7 +76,7 @@ class RunFolder:
         elif (
             not folder.config.is_file()
             and folder.path.is_dir()
-            and any(f != folder.lock and not f.match("*.tmp") for f in folder.path.iterdir())
+            and any(f != folder.lock and not f.match(f"{PARTIAL}*") for f in folder.path.iterdir())
         ):
             raise InputError(f"name: {folder.path} exists and is no run folder; give another --name or --output")
         try:
@@ -148,13 +149,8 @@ class RunFolder:
         """Write the encoder in float32, atomically; it loads with Keras alone."""
         from simsiam_tf.export import portable
 
-        partial = self.path / "partial.keras"
-        try:
+        with replacing(self.backbone) as partial:
             portable(backbone).save(partial)
-            os.replace(partial, self.backbone)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise unwritable(self.backbone, error) from error
 
     def checkpoint_folder(self, keep: int) -> CheckpointFolder:
         return CheckpointFolder(self.checkpoints, keep)
@@ -178,17 +174,21 @@ class RunFolder:
     def write_json(self, path: Path, content: dict) -> None:
         """Write atomically; figures that are not finite are left out."""
         finite = {key: v for key, v in content.items() if not isinstance(v, float) or math.isfinite(v)}
-        partial = path.with_suffix(".tmp")
-        try:
+        with replacing(path) as partial:
             partial.write_text(json.dumps(finite, indent=2, allow_nan=False) + "\n")
-            os.replace(partial, path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise unwritable(path, error) from error
 
     def read_result(self) -> dict | None:
-        """The final figures, or None while there are none."""
-        return json.loads(self.result.read_text()) if self.result.is_file() else None
+        """The final figures, or None while there are none.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        if not self.result.is_file():
+            return None
+        try:
+            return dict(json.loads(self.result.read_bytes()))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"name: {self.result} is damaged ({error}); delete that file, the rest is kept") from error
 
 
 def _version(package: str) -> str | None:

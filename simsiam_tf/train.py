@@ -38,6 +38,7 @@ from simsiam_tf.callbacks.checkpointer import Checkpointer
 from simsiam_tf.callbacks.heartbeat import Heartbeat
 from simsiam_tf.config import Config
 from simsiam_tf.data import training_batches
+from simsiam_tf.data.files import name_skipped
 from simsiam_tf.errors import Diverged, InputError, unwritable
 from simsiam_tf.interrupt import Interrupt, Interrupted
 from simsiam_tf.run import RunFolder
@@ -70,6 +71,7 @@ def _pretrain(config: Config, folder: RunFolder, interrupt: Interrupt) -> dict:
     log.info("training on %s in %s", "GPU" if has_gpu() else "CPU", precision)
     folder.write_environment(config, precision, [device.name for device in tf.config.list_physical_devices()])
     splits = load_data(config)
+    name_skipped(folder.path / "unreadable.txt", splits.train, splits.test)
     log.info("%d training images, %s test images", len(splits.train), len(splits.test) if splits.test else "no")
     steps_per_epoch = len(splits.train) // config.optimizer.batch_size
     if not steps_per_epoch:

@@ -1,6 +1,7 @@
 """Shared set-up: quiet TensorFlow, a small network, and the place of the real data sets when they are there."""
 
 import os
+import shutil
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -75,3 +76,26 @@ def small_model(small_backbone):
 def images():
     """64 random uint8 images of 12 px."""
     return np.random.default_rng(0).integers(0, 256, (64, 12, 12, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A finished small run of the real command; read it only."""
+    from simsiam_tf import cli
+    from small_run import arguments
+
+    output = tmp_path_factory.mktemp("trained")
+    assert cli.main(arguments(output)) == 0
+    return output / "run"
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory):
+    """A folder for the runs of one test file."""
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def run(trained, output):
+    """A copy of the finished small run, in `output`."""
+    return shutil.copytree(trained, output / "run")

@@ -1,7 +1,10 @@
 """Checkpoints: whole, atomic, checked on reading."""
 
+import errno
+import hashlib
 import logging
 import os
+import pickle
 
 import keras
 import numpy as np
@@ -23,17 +26,39 @@ def test_what_is_saved_is_loaded(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 
-@pytest.mark.parametrize("position", [0, 500, -200, -1])
-def test_a_changed_or_cut_file_is_noticed(tmp_path, position):
+def test_every_flipped_bit_is_noticed(tmp_path):
+    """In the pixels of a zip and in its names, sizes, flags and directory alike."""
     path = tmp_path / "a.npz"
-    save(path, ARRAYS, {})
+    save(path, {"model/00000": np.arange(3.0)}, {"rows": []})
     good = path.read_bytes()
-    middle = bytearray(good)
-    middle[4000] ^= 1
-    for bad in (good[:position], bytes(middle), b"", b"not a checkpoint"):
+    for position in range(len(good)):
+        bad = bytearray(good)
+        bad[position] ^= 1 << position % 8
         path.write_bytes(bad)
-        with pytest.raises(CorruptCheckpoint):
+        with pytest.raises(CorruptCheckpoint, match="SHA-256"):
             load(path)
+    path.write_bytes(good)
+    assert load(path)[1] == {"rows": []}
+
+
+def test_every_cut_file_is_noticed(tmp_path):
+    path = tmp_path / "a.npz"
+    save(path, {"model/00000": np.arange(3.0)}, {})
+    good = path.read_bytes()
+    for bad in (*(good[:length] for length in range(len(good))), good + b"0", b"not a checkpoint", bytes(1000)):
+        path.write_bytes(bad)
+        with pytest.raises(CorruptCheckpoint, match="SHA-256"):
+            load(path)
+
+
+def test_numpy_reads_a_checkpoint(tmp_path):
+    save(tmp_path / "a.npz", ARRAYS, {})
+    with np.load(tmp_path / "a.npz") as file:
+        np.testing.assert_array_equal(file["model/00000"], ARRAYS["model/00000"])
+
+
+def sealed(content):
+    return content + hashlib.sha256(content).digest()
 
 
 def test_a_pickle_is_not_executed(tmp_path):
@@ -41,20 +66,34 @@ def test_a_pickle_is_not_executed(tmp_path):
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "executed"),)
 
-    np.savez(tmp_path / "evil.npz", meta=np.array([Evil()], dtype=object))
-    with pytest.raises(CorruptCheckpoint):
-        load(tmp_path / "evil.npz")
+    path = tmp_path / "evil.npz"
+    np.savez(path, meta=np.array([Evil()], dtype=object))
+    path.write_bytes(sealed(path.read_bytes()))
+    with pytest.raises(CorruptCheckpoint, match="allow_pickle=False"):
+        load(path)
     assert not (tmp_path / "executed").exists()
 
 
-def test_a_full_disk_is_named_and_keeps_what_was_there(tmp_path):
+@pytest.mark.parametrize("content", [b"", b"words", b"PK\x03\x04", pickle.dumps(1)])
+def test_a_sealed_file_of_something_else_is_noticed(tmp_path, content):
+    (tmp_path / "a.npz").write_bytes(sealed(content))
+    with pytest.raises(CorruptCheckpoint):
+        load(tmp_path / "a.npz")
+
+
+def test_a_full_disk_is_named_and_keeps_what_was_there(tmp_path, monkeypatch):
     path = tmp_path / "a.npz"
     save(path, ARRAYS, {"old": True})
-    (tmp_path / "a.tmp").symlink_to("/dev/full")
+
+    def full(file, **arrays):
+        file.write(b"half of it")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(np, "savez", full)
     with pytest.raises(InputError, match=r"cannot write .*a\.npz: No space left on device; free some space"):
         save(path, ARRAYS, {"old": False})
     assert load(path)[1] == {"old": True}
-    assert not (tmp_path / "a.tmp").is_symlink()
+    assert [file.name for file in tmp_path.iterdir()] == ["a.npz"]
 
 
 def test_folder_keeps_the_newest_and_the_best(tmp_path):
@@ -66,14 +105,41 @@ def test_folder_keeps_the_newest_and_the_best(tmp_path):
     assert folder.newest()[1] == {"step": 10}
 
 
-def test_a_corrupt_newest_falls_back_to_the_one_before(tmp_path, caplog):
-    folder = CheckpointFolder(tmp_path, keep=3)
-    for step in (1, 2):
+def test_a_corrupt_newest_falls_back_to_the_one_before_and_is_replaced(tmp_path, caplog):
+    folder = CheckpointFolder(tmp_path, keep=2)
+    for step in (1, 3):
         path = folder.save(step, ARRAYS, {"step": step})
     path.write_bytes(path.read_bytes()[:100])
     with caplog.at_level(logging.WARNING, "simsiam_tf.checkpoint"):
         assert folder.newest()[1] == {"step": 1}
-    assert "step-0000000002.npz" in caplog.text
+    assert "passing over a corrupt checkpoint" in caplog.text
+    assert "step-0000000003.npz" in caplog.text
+    folder = CheckpointFolder(tmp_path, keep=1)
+    folder.save(2, ARRAYS, {"step": 2})
+    assert [path.name for path in folder.files()] == ["step-0000000002.npz"]  # not the corrupt one
+
+
+@pytest.mark.parametrize("moment", [0, 1])
+def test_a_kill_between_the_best_and_the_newest_loses_neither(tmp_path, monkeypatch, moment):
+    """The run goes on from the newest: it must not lie ahead of a best that was never written."""
+    folder = CheckpointFolder(tmp_path, keep=1)
+    folder.save(1, ARRAYS, {"step": 1}, best=True)
+    replace, calls = os.replace, []
+
+    def dies(*paths):
+        calls.append(paths)
+        if len(calls) > moment:
+            raise KeyboardInterrupt
+        replace(*paths)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", dies)
+        with pytest.raises(KeyboardInterrupt):
+            folder.save(2, {"model/00000": np.ones(1)}, {"step": 2}, best=True)
+    assert folder.newest()[1] == {"step": 1}
+    folder.save(2, {"model/00000": np.ones(1)}, {"step": 2}, best=True)
+    assert folder.newest()[1] == load(tmp_path / "best.npz")[1] == {"step": 2}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.npz", "step-0000000002.npz"]
 
 
 def test_nothing_but_corrupt_files_is_an_error_that_says_so(tmp_path):

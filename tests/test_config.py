@@ -170,7 +170,7 @@ LAYERS = [
     {"backbones", "heads", "weights"},
     {"layers", "losses", "diagnostics", "config", "interrupt", "torch_state"},
     {"torch_file"},
-    {"torch_pickle"},
+    {"torch_pickle", "atomic"},
     {"errors"},
 ]
 

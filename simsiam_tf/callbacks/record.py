@@ -1,13 +1,12 @@
 """The record of a run: a row of figures per epoch, kept in metrics.csv and in checkpoints."""
 
 import csv
-import os
 import time
 from pathlib import Path
 
 import keras
 
-from simsiam_tf.errors import unwritable
+from simsiam_tf.atomic import replacing
 from simsiam_tf.optimizers import learning_rates
 
 
@@ -66,15 +65,10 @@ class RunRecord(keras.callbacks.Callback):
     def write(self):
         """Write all rows; a figure that an epoch did not measure is an empty field."""
         columns = list(dict.fromkeys(column for row in self.rows for column in row))
-        partial = self.path.with_suffix(".tmp")
-        try:
-            with partial.open("w", newline="") as file:
-                writer = csv.DictWriter(file, columns)
-                writer.writeheader()
-                writer.writerows(self.rows)
-            os.replace(partial, self.path)
-        except OSError as error:
-            raise unwritable(self.path, error) from error
+        with replacing(self.path) as partial, partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(self.rows)
 
     def last(self, name):
         """The newest value of one column, or None."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from simsiam_tf.atomic import replacing
 from simsiam_tf.data.decode import UnreadableImage, check_header, read_square
 from simsiam_tf.data.images import CHUNK, ArrayImages, ImageSet
 from simsiam_tf.errors import InputError
@@ -27,8 +28,15 @@ class FileImages(ImageSet):
         self.root = Path(root)
 
     def open(self, image_id):
-        """What Pillow can open for this id: a path or a binary file object."""
-        return self.root / str(image_id)
+        """What Pillow can open for this id: a path or a binary file object.
+
+        Raises:
+            UnreadableImage: there is something else than a file.
+        """
+        path = self.root / str(image_id)
+        if path.exists() and not path.is_file():
+            raise UnreadableImage("not a file")  # a pipe would be waited for
+        return path
 
     def gather(self, indices):
         """Images of these rows. An unreadable one is replaced by the next readable row's, for good: the row
@@ -48,7 +56,9 @@ class FileImages(ImageSet):
                 images[len(good)] = image
                 good.append(row)
         readable = self._without(bad, good)
-        return ArrayImages(images[: len(good)], self.name, readable.ids, readable.labels, self.class_names)
+        loaded = ArrayImages(images[: len(good)], self.name, readable.ids, readable.labels, self.class_names)
+        loaded.skipped = readable.skipped
+        return loaded
 
     def checked(self):
         good, bad = [], {}
@@ -86,7 +96,7 @@ class FileImages(ImageSet):
         """The good rows; the bad ones are counted and named in one line of the log."""
         if not bad:
             return self
-        named = "; ".join(f"{image_id} ({error})" for image_id, error in list(bad.items())[:5])
+        named = "; ".join(f"{shown(image_id)} ({error})" for image_id, error in list(bad.items())[:5])
         rest = f"; and {len(bad) - 5} more" if len(bad) > 5 else ""
         if not good:
             raise InputError(
@@ -95,7 +105,9 @@ class FileImages(ImageSet):
             )
         counts = f"{len(bad)} of {len(self)} images of {self.name}"
         log.warning("%s cannot be decoded and are skipped: %s%s", counts, named, rest)
-        return self.take(good)
+        kept = self.take(good)
+        kept.skipped = {name: str(error) for name, error in bad.items()}
+        return kept
 
     def _replace(self, row, error):
         name = self.ids[row]
@@ -104,15 +116,30 @@ class FileImages(ImageSet):
             image = self._decode(other)
             if not isinstance(image, UnreadableImage):
                 taker = self.ids[other]
-                log.warning("%s of %s cannot be decoded (%s); %s takes its place", name, self.name, error, taker)
+                names = shown(name), self.name, error, shown(taker)
+                log.warning("%s of %s cannot be decoded (%s); %s takes its place", *names)
                 self.ids[row] = taker
                 if self._labels is not None:
                     self._labels[row] = self._labels[other]
                 return image
         raise InputError(
-            f"data.path: {name} of {self.root} and the files after it cannot be decoded any more ({error}); "
+            f"data.path: {shown(name)} of {self.root} and the files after it cannot be decoded any more ({error}); "
             "check that the folder is still there"
         )
+
+
+def name_skipped(path, *image_sets):
+    """Write a line "name: reason" to `path` for every image that these sets have left out, if there is any."""
+    lines = [f"{shown(name)}: {why}\n" for images in image_sets if images for name, why in images.skipped.items()]
+    if lines:
+        with replacing(path) as partial:
+            partial.write_text("".join(lines))
+        log.warning("all that are skipped are named in %s", path)
+
+
+def shown(name):
+    """A file name fit for a line of text: what is no printable character, or not even one, is escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(name))
 
 
 @functools.cache

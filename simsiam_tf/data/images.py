@@ -23,6 +23,9 @@ class ImageSet:
         ids: str (n,), file path relative to the folder, or the record number.
         labels: int64 (n,), or None for an unlabelled set.
         class_names: tuple of str, or None.
+
+    Attributes:
+        skipped: {id: reason} of the images that `load` or `checked` has left out.
     """
 
     in_memory = False
@@ -33,6 +36,7 @@ class ImageSet:
         self.ids = np.array(ids, dtype=str)
         self._labels = None if labels is None else np.array(labels, dtype=np.int64)
         self.class_names = class_names
+        self.skipped = {}
 
     def __len__(self):
         return len(self.ids)

@@ -1,0 +1,37 @@
+"""Killed at any moment, a run goes on to the same end, bit for bit; benchmarks/soak.py does it longer."""
+
+import time
+
+import killing
+import pytest
+
+from simsiam_tf.checkpoint import CorruptCheckpoint
+
+
+def test_killed_at_random_moments(undisturbed, tmp_path):
+    seed = time.time_ns() % 1000  # other moments every time; they are printed, and this number repeats them
+    print(f"seed {seed}")
+    done = killing.campaign(tmp_path, undisturbed, deaths=9, seed=seed)
+    assert sum(done["deaths"].values()) == 9
+    assert done["runs_to_the_end"] >= 1
+
+
+def test_the_comparison_can_fail(undisturbed, tmp_path):
+    """A run of another seed, and one whose newest checkpoint is of another step, are told from the undisturbed."""
+    code, _, operations = killing.one_life(tmp_path / "run", tmp_path / "log", seed=1)
+    assert (code, operations) == (0, undisturbed.operations)
+    with pytest.raises(AssertionError, match=r"best\.npz"):
+        killing.check_same(tmp_path / "run", undisturbed.folder)
+    killing.check_remains(tmp_path / "run")
+    newest = max((tmp_path / "run" / "checkpoints").glob("step-*"))
+    newest.write_bytes(newest.read_bytes()[:-1])
+    with pytest.raises(CorruptCheckpoint):
+        killing.check_remains(tmp_path / "run")
+
+
+def test_a_death_comes_at_its_moment(tmp_path):
+    code, _, operations = killing.one_life(tmp_path / "run", tmp_path / "log", ("file operation", 3))
+    assert (code, operations) == (None, 3)
+    code, _, _ = killing.one_life(tmp_path / "run", tmp_path / "log", ("byte", 100))
+    assert code is None
+    assert (tmp_path / "run" / "partial-config.yaml").stat().st_size == 100

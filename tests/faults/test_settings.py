@@ -1,0 +1,88 @@
+"""Settings that nobody would write: one line with the way out, or a configuration that can be stored and read again."""
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from simsiam_tf import configfile
+from simsiam_tf.config import Config
+from simsiam_tf.errors import InputError
+
+KEYS = sorted(configfile.flat(Config()))
+DEFAULT = yaml.safe_dump(configfile.yaml_values(Config())).encode()
+many = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+keys = st.sampled_from(KEYS)
+written = st.sampled_from(
+    r"""nan .inf -.inf -1 0 1e400 2147483648 null ~ [nan] [1.0,.inf] [] {} [[1]] 0x1f 1_0 2001-01-01 <<:1 *a &a[*a]
+    "\0" "a\nb" !!python/name:os.system !!binary""".split()  # noqa: SIM905
+)
+plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+nested = st.recursive(plain, lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=5), v, max_size=3))
+
+
+def assert_refused_or_kept(tmp_path, arguments):
+    parser = configfile.OneLineParser(prog="simsiam-tf train")
+    configfile.add_config(parser)
+    try:
+        config = configfile.build(parser, parser.parse_args(arguments))
+    except InputError as error:
+        message = str(error)
+        assert message and "\n" not in message  # noqa: PT018 - a refusal need not come
+        return
+    configfile.write(config, tmp_path / "kept.yaml")
+    assert configfile.read(tmp_path / "kept.yaml") == config
+
+
+def assert_file_refused_or_kept(tmp_path, content):
+    (tmp_path / "odd.yaml").write_bytes(content)
+    assert_refused_or_kept(tmp_path, ["--config", str(tmp_path / "odd.yaml")])
+
+
+@many
+@given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
+@example(b"seed: \xff")
+@example(b"name: \xed\xa0\x80")
+@example(b"[" * 2000)
+@example(b"a: &a [*a]")
+@example(b"a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n")
+def test_any_bytes_as_a_file(tmp_path, content):
+    assert_file_refused_or_kept(tmp_path, content)
+
+
+@many
+@given(st.integers(0, len(DEFAULT)), st.integers(0, 4), st.binary(max_size=4))
+def test_a_damaged_file(tmp_path, start, length, inserted):
+    assert_file_refused_or_kept(tmp_path, DEFAULT[:start] + inserted + DEFAULT[start + length :])
+
+
+@many
+@given(keys, written | nested.map(lambda value: yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n")))
+def test_any_value_in_a_file(tmp_path, key, value):
+    section, _, name = key.rpartition(".")
+    assert_file_refused_or_kept(
+        tmp_path, (f"{section}: {{{name}: {value}}}" if section else f"{name}: {value}").encode()
+    )
+
+
+@many
+@given(keys, written | st.text(max_size=20))
+def test_any_value_of_an_option(tmp_path, key, value):
+    assert_refused_or_kept(tmp_path, [f"--{key}={value}"])
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize("key", ["optimizer.learning_rate", "augmentation.brightness", "data.memory_limit_gb"])
+def test_numbers_that_are_none_are_refused(tmp_path, key, value):
+    (tmp_path / "odd.yaml").write_text("{}: {{{}: .{}}}".format(*key.split("."), value).replace(".-", "-."))
+    with pytest.raises(InputError, match=f"{key}: -?{value.strip('-')} is out of range; give a finite number"):
+        configfile.read(tmp_path / "odd.yaml")
+
+
+def test_whole_numbers_have_a_limit():
+    parser = configfile.OneLineParser(prog="simsiam-tf train")
+    configfile.add_config(parser)
+    with pytest.raises(InputError, match=r"seed: 2147483648 is out of range"):
+        configfile.build(parser, parser.parse_args(["--seed=2147483648"]))
+    assert configfile.build(parser, parser.parse_args(["--seed=2147483647"])).seed == 2147483647

@@ -1,0 +1,114 @@
+"""The verbs that take a finished run: evaluate, embed and export."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from simsiam_tf import cli
+
+
+def test_evaluate_takes_overrides_of_its_own_and_no_others(run, capsys):
+    assert cli.main(["evaluate", str(run), "--evaluation.fractions", "[1.0]", "--evaluation.baselines", "[]"]) == 0
+    assert "linear probe" in capsys.readouterr().out
+    result = json.loads((run / "result.json").read_text())
+    assert [row["fraction"] for row in result["by_fraction"]["encoder"]] == [1.0]
+    assert result["epochs"] == 4
+    assert cli.main(["evaluate", str(run), "--evaluation.fractions", "[0.5]", "--evaluation.baselines", "[]"]) == 0
+    result = json.loads((run / "result.json").read_text())
+    assert "knn_accuracy" not in result  # that of another protocol
+    assert result["evaluation"]["fractions"] == [0.5]
+    assert cli.main(["evaluate", str(run), "--optimizer.epochs", "9"]) == 2
+    assert "optimizer.epochs: it belongs to the trained run" in capsys.readouterr().err
+
+
+def test_embed_writes_ids_labels_and_features(run, tmp_path):
+    import pyarrow.parquet
+
+    assert cli.main(["embed", str(run), "--data", "test", "--output", str(tmp_path / "test.npz")]) == 0
+    assert cli.main(["embed", str(run), "--data", "test", "--output", str(tmp_path / "test.parquet")]) == 0
+    arrays = np.load(tmp_path / "test.npz")
+    table = pyarrow.parquet.read_table(tmp_path / "test.parquet")
+    assert table.column_names == ["id", "label", "features"]
+    assert table["id"].to_pylist() == arrays["id"].tolist()
+    assert table["label"].to_pylist() == arrays["label"].tolist()
+    np.testing.assert_array_equal(np.array(table["features"].to_pylist(), np.float32), arrays["features"])
+    assert arrays["features"].shape == (100, 32)
+
+
+def test_embed_takes_a_folder_of_pictures_without_labels(run, tmp_path):
+    from PIL import Image
+
+    for index, part in enumerate(("test/a", "test/b", "train/a")):
+        (tmp_path / "pictures" / part).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20 + index, 30), (80 * index, 10, 10)).save(tmp_path / "pictures" / part / f"{index}.png")
+    assert cli.main(["embed", str(run), "--data", str(tmp_path / "pictures"), "--output", str(tmp_path / "f.npz")]) == 0
+    arrays = np.load(tmp_path / "f.npz")
+    assert sorted(arrays.files) == ["features", "id"]
+    assert arrays["id"].tolist() == ["test/a/0.png", "test/b/1.png", "train/a/2.png"]
+
+
+@pytest.mark.parametrize("output_name", ["f.csv", "missing/f.npz"])
+def test_embed_refuses_an_output_it_cannot_write(run, tmp_path, output_name, capsys):
+    assert cli.main(["embed", str(run), "--data", "test", "--output", str(tmp_path / output_name)]) == 2
+    assert "output:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("format", ["keras", "saved_model", "onnx"])
+def test_export_writes_a_checked_file_once(run, format, tmp_path, capsys):
+    output = tmp_path / {"keras": "m.keras", "saved_model": "m", "onnx": "m.onnx"}[format]
+    assert cli.main(["export", str(run), "--format", format, "--output", str(output)]) == 0
+    assert output.exists()
+    assert "largest difference" in capsys.readouterr().out
+    assert cli.main(["export", str(run), "--format", format, "--output", str(output)]) == 2
+    assert "exists" in capsys.readouterr().err
+
+
+def test_the_exported_keras_file_needs_keras_alone(run, tmp_path):
+    output = tmp_path / "m.keras"
+    assert cli.main(["export", str(run), "--format", "keras", "--output", str(output)]) == 0
+    code = (
+        f"import keras, sys; print(keras.models.load_model({str(output)!r}).output_shape, 'simsiam_tf' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert done.stdout.strip() == "(None, 32) False"
+
+
+def test_export_refuses_unknown_formats_and_endings(run, tmp_path, capsys):
+    assert cli.main(["export", str(run), "--format", "tflite"]) == 2
+    assert "'tflite' is unknown; give one of keras, saved_model, onnx" in capsys.readouterr().err
+    assert cli.main(["export", str(run), "--format", "onnx", "--output", str(tmp_path / "m.pb")]) == 2
+    assert "does not end in .onnx" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("format", ["saved_model", "onnx"])
+def test_a_mixed_precision_network_is_exported_in_float32(format, tmp_path):
+    from simsiam_tf import backbones, export
+
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    backbone = backbones.build("resnet18", width=4)
+    assert export.export(backbone, tmp_path / "exported", format, 12) < 1e-5
+
+
+def test_export_notices_a_model_that_differs(run, tmp_path, monkeypatch):
+    from simsiam_tf import export
+
+    backbone = keras.models.load_model(run / "backbone.keras")
+    wrong = dict(export.FORMATS, keras=lambda model, path: lambda images: 1.001 * np.asarray(model(images)))
+    monkeypatch.setattr(export, "FORMATS", wrong)
+    with pytest.raises(export.InputError, match=r"differ by 0\.001"):
+        export.export(backbone, tmp_path / "m.keras", "keras", 12)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_corrupt_backbone_is_refused(run, tmp_path, capsys):
+    (tmp_path / "config.yaml").write_text((run / "config.yaml").read_text())
+    (tmp_path / "backbone.keras").write_bytes(b"nonsense")
+    assert cli.main(["export", str(tmp_path), "--format", "onnx"]) == 2
+    assert "backbone.keras cannot be loaded" in capsys.readouterr().err
+    (tmp_path / "backbone.keras").unlink()
+    assert cli.main(["export", str(tmp_path), "--format", "onnx"]) == 2
+    assert "has no backbone.keras yet" in capsys.readouterr().err
