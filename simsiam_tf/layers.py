@@ -18,8 +18,8 @@ class BatchNorm(keras.layers.BatchNormalization):
 
     Differs from Keras's in its defaults (torch's momentum 0.1 is Keras's 0.9), in the moving variance, which
     takes the unbiased batch variance (n / (n - 1)), and in speed: it is one fused kernel, except for float64
-    and for statistics over several replicas (SyncBatchNorm), which are its default. Statistics are float32 under mixed policies, float64 under
-    float64. As in Keras, trainable = False means inference mode.
+    and for statistics over several replicas (SyncBatchNorm), which are the default here. Statistics are float32
+    under mixed policies, float64 under float64. As in Keras, trainable = False means inference mode.
 
     Args:
         momentum: moving = momentum * moving + (1 - momentum) * batch.

@@ -166,10 +166,10 @@ LAYERS = [
     {"train", "final", "transfer"},
     {"assemble", "export", "embed", "figures", "run"},
     {"methods", "callbacks"},
-    {"evaluation", "augment", "data", "optimizers", "checkpoint", "configfile"},
+    {"evaluation", "augment", "data", "optimizers", "checkpoint", "distribution"},
     {"backbones", "heads", "weights"},
-    {"layers", "losses", "diagnostics", "config", "interrupt", "torch_state"},
-    {"torch_file"},
+    {"layers", "losses", "diagnostics", "configfile", "interrupt", "torch_state"},
+    {"torch_file", "config"},
     {"torch_pickle"},
     {"errors"},
 ]
