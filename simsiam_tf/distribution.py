@@ -4,6 +4,7 @@ A worker is a process. The first one, the chief, owns the run folder and judges;
 """
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -108,6 +109,10 @@ class Workers:
                 "same command, and data with the same names"
             )
 
+    def wait(self):
+        """Return when all workers have called this."""
+        self.anywhere(False)
+
     def anywhere(self, flag):
         """Whether `flag` holds in any worker."""
         return bool(self._sum(float(bool(flag))) > 0) if self.count > 1 else bool(flag)
@@ -122,16 +127,24 @@ class Workers:
             variable.assign(tf.cast(self.from_chief(tf.convert_to_tensor(variable)), variable.dtype))
 
     def _sum(self, value):
-        """The sum over all workers, float64; each counts once, however many devices it has."""
+        """The sum over all workers, a float64 array; each counts once, however many devices it has."""
+        value = tf.cast(value, tf.float64)
+        return self._sum_flat(tf.reshape(value, [-1])).numpy().reshape(value.shape)
+
+    @functools.cached_property
+    def _sum_flat(self):
         devices = self.replicas // self.count
 
-        def add(value):
+        def add(values):
             context = tf.distribute.get_replica_context()
-            first = context.replica_id_in_sync_group % devices == 0
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(first, value, tf.zeros_like(value)))
+            first = tf.cast(context.replica_id_in_sync_group, tf.int32) % devices == 0
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(first, values, tf.zeros_like(values)))
 
-        total = self.strategy.run(add, args=(tf.cast(value, tf.float64),))
-        return self.strategy.experimental_local_results(total)[0].numpy()
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float64)], autograph=False)
+        def total(values):
+            return self.strategy.experimental_local_results(self.strategy.run(add, args=(values,)))[0]
+
+        return total
 
     @contextlib.contextmanager
     def watched(self):

@@ -60,7 +60,9 @@ def pretrain(config: Config) -> dict:
             log.info("%s is complete; give another --name to train anew", config.folder)
             return done
         with Interrupt() as interrupt:
-            return _pretrain(config, folder, interrupt, workers)
+            result = _pretrain(config, folder, interrupt, workers)
+        workers.wait()  # so that if the first one does not survive its evaluation, all are started again
+        return result
 
 
 def _pretrain(config: Config, folder: RunFolder | None, interrupt: Interrupt, workers: Workers) -> dict | None:
@@ -190,7 +192,7 @@ def fit(config: Config, model, splits, callbacks, together: Together, steps_per_
         return training_batches(splits.train, size, config.seed, step, labelled, part=part, parts=parts)
 
     try:
-        while (step := int(model.step)) < last and not together.collapsed:
+        while (step := int(model.step.numpy())) < last and not together.collapsed:
             epoch, done = divmod(step, steps_per_epoch)
             steps = min(steps_per_epoch - done, last - step)
             part = [EndOfPart()] if steps < steps_per_epoch else []
@@ -234,7 +236,7 @@ def summary(config: Config, model, record, monitor, seconds: float) -> dict:
         "method": config.method.name,
         "seed": config.seed,
         "epochs": record.rows[-1]["epoch"] if record.rows else 0,
-        "steps": int(model.step),
+        "steps": int(model.step.numpy()),
         "seconds": sum(row["epoch_seconds"] for row in record.rows),
         "seconds_this_process": seconds,
     }

@@ -49,7 +49,7 @@ class Checkpointer(keras.callbacks.Callback):
                 self.monitor.state = meta["monitor"]
 
     def save(self, best=False):
-        step, arrays = int(self.model.step), collect(self.groups())
+        step, arrays = int(self.model.step.numpy()), collect(self.groups())
         if not all(np.isfinite(array).all() for array in arrays.values()):  # an update that overflowed
             raise Diverged(step - 1, self.divergence.steps_per_epoch)
         meta = {"rows": self.record.rows, "monitor": self.monitor.state if self.monitor else {}}
