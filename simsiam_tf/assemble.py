@@ -80,10 +80,24 @@ def load_images(config: Config, where: str) -> data.ImageSet:
     ).train
 
 
-def build_augmenter(config: Config):
-    return augment.recipe(
-        config.augmentation.recipe, image_size=config.data.image_size, **config.augmentation.overrides()
-    )
+def view_stages(config: Config) -> list[tuple[int, int]]:
+    """(epoch at which it ends, side of the views) for each part of training; the last one ends with training.
+
+    Raises:
+        InputError: there are more parts than epochs.
+    """
+    sizes, epochs = config.augmentation.view_sizes or (config.data.image_size,), config.optimizer.epochs
+    if len(sizes) > epochs:
+        raise InputError(
+            f"augmentation.view_sizes: {len(sizes)} sizes for {epochs} epochs; give at most one size per epoch"
+        )
+    return [(epochs * (i + 1) // len(sizes), size) for i, size in enumerate(sizes)]
+
+
+def build_augmenter(config: Config, image_size: int | None = None):
+    """The recipe's augmenter; `image_size` is the side of the views, by default data.image_size."""
+    a = config.augmentation
+    return augment.recipe(a.recipe, image_size=image_size or config.data.image_size, **a.overrides())
 
 
 def build_backbone(config: Config) -> keras.Model:
@@ -113,6 +127,8 @@ def build_method(config: Config):
         predictor=m.predictor,
         predictor_hidden=m.predictor_hidden,
         stop_gradient=m.stop_gradient,
+        num_views=m.num_views,
+        ema_momentum=m.ema_momentum,
         seed=config.seed,
         name=m.name,
     )

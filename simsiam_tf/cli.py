@@ -25,6 +25,9 @@ def train(arguments: list[str]) -> int:
     configfile.add_config(parser)
     config = configfile.build(parser, parser.parse_args(configfile.file_first(arguments, "cifar10")))
 
+    if config.training.compilation_cache:  # read once, when TensorFlow is loaded
+        flag = f"--tf_xla_persistent_cache_directory={config.training.compilation_cache}"
+        os.environ["TF_XLA_FLAGS"] = f"{os.environ.get('TF_XLA_FLAGS', '')} {flag}".strip()
     quiet_tensorflow()
     from simsiam_tf import final
     from simsiam_tf.train import pretrain
@@ -148,6 +151,7 @@ def quiet_tensorflow() -> None:
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":
         return
     logging.getLogger("absl").setLevel(logging.ERROR)  # tensorflow-datasets warns about itself
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # counts every monitor's extractor as a retracing
     stderr = os.dup(2)
     with open(os.devnull, "w") as nothing:
         os.dup2(nothing.fileno(), 2)

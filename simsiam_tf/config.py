@@ -57,6 +57,8 @@ class AugmentationConfig:
         hue: Strength of the hue jitter, at most 0.5.
         grayscale: Probability of dropping colour.
         blur_probability: Probability of a Gaussian blur.
+        view_sizes: Sides of the views over equal parts of the epochs, for example [24, 32]: small views cost less.
+            Empty: data.image_size throughout.
     """
 
     recipe: Literal["cifar10", "imagenet", "digits", "none"] = "cifar10"
@@ -69,10 +71,12 @@ class AugmentationConfig:
     hue: float | None = None
     grayscale: float | None = None
     blur_probability: float | None = None
+    view_sizes: tuple[int, ...] = ()
 
     def overrides(self) -> dict[str, float]:
         """The values that differ from the recipe."""
-        return {key: value for key, value in asdict(self).items() if key != "recipe" and value is not None}
+        values = asdict(self).items()
+        return {key: value for key, value in values if key not in ("recipe", "view_sizes") and value is not None}
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,8 @@ class MethodConfig:
         predictor: mlp, or none for the ablation.
         predictor_hidden: Width of the predictor's bottleneck.
         stop_gradient: False for the ablation that collapses.
+        num_views: Views of each image in a step; above 2, each prediction meets the mean of the others (FastSiam).
+        ema_momentum: Evaluate and keep a moving average of the encoder's weights with this momentum; 0: the weights.
     """
 
     name: Literal["simsiam"] = "simsiam"
@@ -119,6 +125,8 @@ class MethodConfig:
     predictor: Literal["mlp", "none"] = "mlp"
     predictor_hidden: int = 512
     stop_gradient: bool = True
+    num_views: int = 2
+    ema_momentum: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -159,6 +167,7 @@ class TrainingConfig:
             it rules out XLA.
         steps_per_execution: Steps per call from Python, a divisor of the steps of an epoch: between them nothing waits
             for the device, and no signal is heard. auto means one on a CPU, on a GPU as many as divide, up to 100.
+        compilation_cache: Folder where XLA keeps compiled programs, so that the next start on this machine loads them.
         stop_after_steps: End the run early, after this many steps in all.
         checkpoint_epochs: Save every so many epochs.
         keep_checkpoints: Keep this many of the newest checkpoints, and the best.
@@ -170,6 +179,7 @@ class TrainingConfig:
     jit_compile: bool | Literal["auto"] = "auto"
     deterministic: bool | Literal["auto"] = "auto"
     steps_per_execution: int | Literal["auto"] = "auto"
+    compilation_cache: str | None = None
     stop_after_steps: int | None = None
     checkpoint_epochs: int = 1
     keep_checkpoints: int = 2

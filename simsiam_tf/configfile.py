@@ -25,6 +25,7 @@ FREE = {
     "data.memory_limit_gb",
     "training.steps_per_execution",
     "training.distribution",
+    "training.compilation_cache",
     "training.stop_after_steps",
     "training.checkpoint_epochs",
     "training.keep_checkpoints",

@@ -7,32 +7,31 @@ import errno
 import functools
 import logging
 import re
+import resource
 import time
 
 import keras
 import tensorflow as tf
 
 from simsiam_tf import figures, final
-from simsiam_tf.assemble import build_method, compile_method, has_gpu, load_data, set_up, steps_per_execution
-from simsiam_tf.callbacks import (
-    CollapseMonitor,
-    DivergenceMonitor,
-    KNNMonitor,
-    LinearProbe,
-    MonitorImages,
-    ProgressBar,
-    Rates,
-    RunRecord,
-    Together,
-    ViewImages,
+from simsiam_tf.assemble import (
+    build_augmenter,
+    build_method,
+    compile_method,
+    has_gpu,
+    load_data,
+    set_up,
+    steps_per_execution,
+    view_stages,
 )
-from simsiam_tf.callbacks.checkpointer import Checkpointer
+from simsiam_tf.callbacks import LinearProbe, ProgressBar, Rates, Together
 from simsiam_tf.config import Config
 from simsiam_tf.data import training_batches
 from simsiam_tf.distribution import Workers
 from simsiam_tf.errors import Diverged, InputError, unwritable
 from simsiam_tf.interrupt import Interrupt, Interrupted
 from simsiam_tf.run import RunFolder
+from simsiam_tf.watch import make_callbacks
 
 log = logging.getLogger("simsiam_tf")
 
@@ -95,9 +94,9 @@ def _pretrain(config: Config, folder: RunFolder | None, interrupt: Interrupt, wo
     interrupt.check()
     if not folder:
         return {"stopped": "collapsed", "reason": "see the first worker"} if together.collapsed else None
-    folder.save_backbone(model.backbone)
+    folder.save_backbone(model.encoder)
     figures.draw_run(folder.path, record.rows, model, splits.train)
-    result = summary(config, model, record, together.monitor, seconds)
+    result = summary(config, model, record, together.monitor) | costs(callbacks, seconds)
     result["total_steps"] = config.optimizer.epochs * steps_per_epoch
     if "stopped" not in result and splits.test is not None and splits.train.labels is not None:
         result |= final.evaluate(config, folder.load_backbone(), splits, log.info)
@@ -117,60 +116,6 @@ def diverged(config: Config, folder: RunFolder | None, record, error: Diverged) 
     return result
 
 
-def make_callbacks(config: Config, model, splits, folder, interrupt: Interrupt, steps_per_epoch: int, workers: Workers):
-    """The callbacks in the order in which they see the logs, brought to the newest checkpoint.
-
-    Workers without the folder have those that decide what is trained, and when it ends.
-    """
-    m = config.monitor
-    crop = config.data.image_size
-    train = MonitorImages(splits.train, crop=crop)
-    test = None if splits.test is None else MonitorImages(splits.test, crop=crop)
-    divergence = DivergenceMonitor(steps_per_epoch)
-    judged = test is not None and test.labels is not None
-    probes = []
-    if m.linear_probe and train.labels is not None and train.labels.max() > 0:
-        queries = test if judged and folder else None
-        probes.append(LinearProbe(int(train.labels.max()) + 1, queries, every=m.knn_epochs or 10))
-        probes[0].set_model(model)
-    if not folder:
-        together = Together(workers, interrupt)
-        share_state(model, probes, together)
-        return [divergence, *probes, together], together, None
-    record = RunRecord(folder.metrics)
-    callbacks: list[keras.callbacks.Callback] = [divergence, Rates(config.optimizer.batch_size)]
-    monitor = None
-    if m.collapse_epochs:
-        monitor = CollapseMonitor(train, m.collapse_epochs, m.collapse_patience, stop=m.stop_on_collapse)
-        callbacks.append(monitor)
-    if train.labels is None:
-        log.info("no labels: kNN monitor and linear probe are off")
-    elif not judged:
-        log.info("no labelled test images: no kNN, no evaluation; data.validation_fraction 0.2 holds some out")
-    elif m.knn_epochs:
-        e = config.evaluation
-        bank = train.sample(m.knn_bank)
-        callbacks.append(KNNMonitor(bank, test, m.knn_epochs, k=e.neighbors, temperature=e.temperature))
-    callbacks.extend(probes)
-    if m.tensorboard:
-        callbacks.append(ViewImages(next(iter(train.sample(8).batches())), folder.tensorboard / "images"))
-        callbacks.append(keras.callbacks.TensorBoard(str(folder.tensorboard), write_graph=False))
-    checkpoints = folder.checkpoint_folder(config.training.keep_checkpoints)
-    together = Together(workers, interrupt, monitor)
-    checkpointer = Checkpointer(
-        checkpoints, record, together, divergence, probes, monitor, config.training.checkpoint_epochs
-    )
-    checkpointer.resume(model)
-    share_state(model, probes, together)
-    return [*callbacks, together, record, ProgressBar(config.optimizer.epochs), checkpointer], together, record
-
-
-def share_state(model, probes, together: Together) -> None:
-    """Bring all workers to where the first one is."""
-    together.workers.share(model.weights + model.optimizer.variables + [v for probe in probes for v in probe.variables])
-    together.ask_monitor()
-
-
 class EndOfPart(keras.callbacks.Callback):
     """Ends `fit` after an epoch that is only a part of one; what comes after it is another fit."""
 
@@ -181,10 +126,11 @@ class EndOfPart(keras.callbacks.Callback):
 def fit(config: Config, model, splits, callbacks, together: Together, steps_per_epoch: int) -> float:
     """Train from the model's present step to the end; returns the seconds it took this time.
 
-    A run that was stopped inside an epoch first does the rest of that epoch.
+    A run that was stopped inside an epoch first does the rest of that epoch. Each size of views is a fit of its own.
     """
     start, total = time.monotonic(), config.optimizer.epochs * steps_per_epoch
     last = min(total, config.training.stop_after_steps or total)
+    stages = view_stages(config)
     labelled = any(isinstance(callback, LinearProbe) for callback in callbacks)
 
     def batches(step, part, parts):
@@ -196,12 +142,15 @@ def fit(config: Config, model, splits, callbacks, together: Together, steps_per_
             epoch, done = divmod(step, steps_per_epoch)
             steps = min(steps_per_epoch - done, last - step)
             part = [EndOfPart()] if steps < steps_per_epoch else []
+            stage_end, size = next(stage for stage in stages if epoch < stage[0])
+            if config.augmentation.view_sizes:
+                model.use_augmenter(build_augmenter(config, size))
             model.steps_per_execution = steps_per_execution(config, steps)
             model.train_function = None  # it is made for one number of steps per execution
             model.fit(
                 together.workers.batches(functools.partial(batches, step)),
                 initial_epoch=epoch,
-                epochs=config.optimizer.epochs if part else last // steps_per_epoch,
+                epochs=config.optimizer.epochs if part else min(stage_end, last // steps_per_epoch),
                 steps_per_epoch=steps,
                 callbacks=[*part, *callbacks],
                 shuffle=False,
@@ -230,7 +179,17 @@ def one_line(error: tf.errors.OpError) -> Exception:
     return error
 
 
-def summary(config: Config, model, record, monitor, seconds: float) -> dict:
+def costs(callbacks, seconds: float) -> dict:
+    """Time and memory of this process so far; on a GPU the memory is the device's."""
+    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
+    if has_gpu():
+        gigabytes = tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**30
+    result = {"seconds_this_process": seconds, "peak_memory_gib": gigabytes}
+    first = next(c.first_execution_seconds for c in callbacks if isinstance(c, Rates))
+    return result if first is None else result | {"first_execution_seconds": first}
+
+
+def summary(config: Config, model, record, monitor) -> dict:
     """The figures that need no further computation."""
     result = {
         "method": config.method.name,
@@ -238,7 +197,6 @@ def summary(config: Config, model, record, monitor, seconds: float) -> dict:
         "epochs": record.rows[-1]["epoch"] if record.rows else 0,
         "steps": int(model.step.numpy()),
         "seconds": sum(row["epoch_seconds"] for row in record.rows),
-        "seconds_this_process": seconds,
     }
     for name in ("loss", "images_per_second", "feature_std", "correlation_strength", "effective_rank"):
         if record.last(name) is not None:

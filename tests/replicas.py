@@ -28,7 +28,9 @@ def backbone(synchronized):
     x = keras.layers.Rescaling(1 / 127.5, -1.0)(images)
     for index, filters in enumerate((4, 8)):
         kernel = keras.initializers.HeNormal(seed=index)
-        x = keras.layers.Conv2D(filters, 3, 2 - index, use_bias=False, kernel_initializer=kernel, name=f"conv{index}")(x)
+        x = keras.layers.Conv2D(filters, 3, 2 - index, use_bias=False, kernel_initializer=kernel, name=f"conv{index}")(
+            x
+        )
         x = keras.layers.ReLU()(BatchNorm(synchronized=synchronized, name=f"bn{index}")(x))
     return keras.Model(images, keras.layers.GlobalAveragePooling2D()(x))
 

@@ -163,7 +163,7 @@ def test_help_does_not_import_tensorflow(arguments):
 LAYERS = [
     {"__main__"},
     {"cli"},
-    {"train", "final", "transfer"},
+    {"train", "final", "transfer", "watch"},
     {"assemble", "export", "embed", "figures", "run"},
     {"methods", "callbacks"},
     {"evaluation", "augment", "data", "optimizers", "checkpoint", "distribution"},

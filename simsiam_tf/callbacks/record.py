@@ -16,11 +16,24 @@ class Rates(keras.callbacks.Callback):
 
     Args:
         batch_size: Images per step. The time of other callbacks between epochs does not count.
+
+    Attributes:
+        first_execution_seconds: What the first call of the step took in this process: tracing, compiling, and
+            `steps_per_execution` steps. None before.
     """
 
     def __init__(self, batch_size):
         super().__init__()
         self.batch_size = batch_size
+        self.first_execution_seconds = None
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.first_execution_seconds is None:
+            self._first = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.first_execution_seconds is None:
+            self.first_execution_seconds = time.perf_counter() - self._first
 
     def on_epoch_begin(self, epoch, logs=None):
         self._rates = learning_rates(self.model.optimizer)

@@ -24,26 +24,40 @@ class Method(keras.Model):
         backbone: Keras model, (n, h, w, 3) pixels in [0, 255] -> (n, d).
         augmenter: Layer called as `augmenter(images, seed)`, on several replicas as `augmenter(images, seed,
             part=, parts=)`, see `Augmenter`; default: the CIFAR-10 recipe at 32 px.
+        num_views: Views of each image in a step.
+        ema_momentum: Share of its old value that a moving average of the backbone's weights and statistics keeps at
+            each step (less in the first steps, see `_update_average`); the average is what is evaluated. 0: none.
         seed: Views are a pure function of (seed, step, view), so a resumed run is the same run.
 
     Attributes:
+        encoder: The backbone that `call` runs: the average if there is one, else `backbone`.
         step: Steps taken, a variable.
         diverged_at: The first step, from 0, whose loss or gradients were not finite; -1 while there is none.
 
     Raises:
-        InputError: `backbone` does not give vectors.
+        InputError: `backbone` does not give vectors, or a number is out of its range.
     """
 
-    num_views = 2
-
-    def __init__(self, backbone, augmenter=None, seed=0, **kwargs):
+    def __init__(self, backbone, augmenter=None, num_views=2, ema_momentum=0.0, seed=0, **kwargs):
         super().__init__(**kwargs)
         if len(backbone.output_shape) != 2 or backbone.output_shape[-1] is None:
             raise InputError(
                 f"backbone: its output shape is {backbone.output_shape}; end it with pooling, to (n, d) vectors"
             )
+        if not isinstance(num_views, int) or num_views < 2:
+            raise InputError(f"num_views: {num_views!r} is below 2; each view needs another one to agree with")
+        if not 0 <= ema_momentum < 1:
+            raise InputError(f"ema_momentum: {ema_momentum!r} is out of range; give 0 (none) or a number below 1")
         self.backbone = backbone
+        self.num_views = num_views
+        self.ema_momentum = ema_momentum
+        self.average = None
+        if ema_momentum:
+            self.average = keras.models.clone_model(backbone)
+            self.average.set_weights(backbone.get_weights())
+            self.average.trainable = False
         self.augmenter = recipe("cifar10", image_size=32) if augmenter is None else augmenter
+        self.use_augmenter(self.augmenter)
         self.seed = seed
         self.probe = None
         self.step = self.add_weight(name="step", shape=(), dtype="int64", initializer="zeros", trainable=False)
@@ -51,9 +65,12 @@ class Method(keras.Model):
             name="diverged_at", shape=(), dtype="int64", initializer=keras.initializers.Constant(-1), trainable=False
         )
         self.loss_tracker = keras.metrics.Mean(name="loss")
+
+    def use_augmenter(self, augmenter):
+        """Draw views with this augmenter from the next trace of the step on; `self.augmenter` is what gets saved."""
         # On a CPU the network is slower compiled than not, but the augmentation is several times faster.
         self._compiled_augmenter = tf.function(
-            lambda images, seed, **part: self.augmenter(images, seed, **part), jit_compile=True, autograph=False
+            lambda images, seed, **part: augmenter(images, seed, **part), jit_compile=True, autograph=False
         )
 
     # === What a method states ===
@@ -72,8 +89,12 @@ class Method(keras.Model):
 
     # === Shared by all ===
 
+    @property
+    def encoder(self):
+        return self.backbone if self.average is None else self.average
+
     def call(self, images, training=False):
-        return self.backbone(images, training=training)
+        return self.encoder(images, training=training)
 
     def draw_views(self, images, step, stream=TRAIN_STREAM):
         """`num_views` independent augmentations of a batch, each (n, h, w, 3) float32 in [0, 255]."""
@@ -104,6 +125,7 @@ class Method(keras.Model):
         gradients = tape.gradient(scaled_loss, variables)
         self.optimizer.apply(gradients, variables)
         self._note_divergence(loss, gradients)
+        self._update_average()
         self.step.assign_add(1)
         self.loss_tracker.update_state(loss)
         logs = {"loss": self.loss_tracker.result()}
@@ -115,6 +137,16 @@ class Method(keras.Model):
         """Logs in the form that Keras can reduce over replicas: it averages over the first axis."""
         alone = self.distribute_strategy.num_replicas_in_sync == 1
         return logs if alone else {name: value[None] for name, value in logs.items()}
+
+    def _update_average(self):
+        """average = m average + (1 - m) backbone, m = min(ema_momentum, (1 + step) / (10 + step)): an average over the
+        steps so far while these are few, as in tf.train.ExponentialMovingAverage with num_updates."""
+        if self.average is None:
+            return
+        step = tf.cast(self.step, tf.float32)
+        momentum = tf.minimum(self.ema_momentum, (1 + step) / (10 + step))
+        for slow, fast in zip(self.average.variables, self.backbone.variables, strict=True):
+            slow.assign_add(tf.cast(1 - momentum, slow.dtype) * (fast - slow))
 
     def _note_divergence(self, loss, gradients):
         """Keep the number of the first step whose loss or gradients are not finite, on the device.
@@ -161,6 +193,8 @@ class Method(keras.Model):
         return super().get_config() | {
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "augmenter": keras.saving.serialize_keras_object(self.augmenter),
+            "num_views": self.num_views,
+            "ema_momentum": self.ema_momentum,
             "seed": self.seed,
         }
 
