@@ -114,12 +114,12 @@ def test_no_cluster_and_no_second_device(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(InputError, match="multi_worker finds no cluster; set TF_CONFIG"):
         distribution.Workers("multi_worker")
-    with pytest.raises(InputError, match="mirrored, but there is only .*CPU:0; give none"):
+    with pytest.raises(InputError, match=r"mirrored, but there is only .*CPU:0; give none"):
         distribution.Workers("mirrored")
 
 
 def test_a_batch_must_divide_evenly():
     workers = distribution.Workers()
     workers.replicas = 3
-    with pytest.raises(InputError, match="optimizer.batch_size: 16 does not divide evenly over 3 devices"):
+    with pytest.raises(InputError, match=r"optimizer.batch_size: 16 does not divide evenly over 3 devices"):
         workers.check(Config(optimizer=OptimizerConfig(batch_size=16)), None)
