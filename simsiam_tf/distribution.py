@@ -48,7 +48,12 @@ class Workers:
         if kind == "multi_worker":
             resolver, self.index, self.count = cluster()
             log.info("worker %d of %d: waiting for the others", self.index, self.count)
-            self.strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+            try:
+                self.strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+            except tf.errors.UnknownError as error:
+                raise InputError(f"TF_CONFIG: {error.message}; is this worker's port taken?") from error
+            except tf.errors.OpError as error:
+                raise WorkerLost("the other workers did not come; start them all with the same command") from error
         elif kind == "mirrored":
             devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
             if len(devices) < 2:

@@ -151,8 +151,8 @@ def test_a_worker_is_killed_and_all_go_on_after_it(crew, tmp_path):
 
 
 def test_a_signal_to_one_worker_stops_all_at_the_same_step(crew, tmp_path):
-    """Two workers; the second is asked to stop, the first saves; the run ends on two other devices."""
-    first = crew(2, training__checkpoint_epochs=1000, monitor__knn_epochs=0)
+    """Two workers; the second is asked to stop, the first saves inside an epoch; one device goes on alone."""
+    first = crew(2, training__checkpoint_epochs=1000)
     first.wait_for(tmp_path / "host0" / "run" / "metrics.csv")
     first.processes[1].send_signal(signal.SIGTERM)
     assert first.codes() == [75, 75], first.said()
@@ -160,3 +160,5 @@ def test_a_signal_to_one_worker_stops_all_at_the_same_step(crew, tmp_path):
     step = int(saved.stem.removeprefix("step-"))
     assert step % 10 == 0
     assert all("interrupted, everything is saved" in file.read_text() for file in first.errors)
+    assert cli.main(arguments(tmp_path / "host0", training__stop_after_steps=step + 3)) == 0
+    assert_equal_to_one_device(tmp_path / "host0", tmp_path / "one", step + 3)
