@@ -21,7 +21,9 @@ def parse(words=None):
     parser.add_argument("--share", type=int, default=32, help="images of a batch per host")
     parser.add_argument("--gbit", type=float, default=100, help="bandwidth of a host's network, Gbit/s")
     parser.add_argument("--hop", type=float, default=10e-6, help="seconds that a small message takes to another host")
-    parser.add_argument("--parameters", type=float, default=38.2e6, help="of the network; default: ResNet-50 with heads")
+    parser.add_argument(
+        "--parameters", type=float, default=38.2e6, help="of the network; default: ResNet-50 with heads"
+    )
     parser.add_argument("--layers", type=int, default=57, help="of BatchNorm, heads included")
     parser.add_argument("--views", type=int, default=2)
     return parser.parse_args(words)

@@ -13,6 +13,7 @@ import zlib
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.distribute.cluster_resolver.slurm_cluster_resolver import expand_hostlist, expand_tasks_per_node
 
 from simsiam_tf import configfile
 from simsiam_tf.errors import InputError
@@ -21,6 +22,7 @@ from simsiam_tf.interrupt import Interrupted
 log = logging.getLogger("simsiam_tf")
 # A worker that is silent for so long counts as dead: the default of TensorFlow's coordination service.
 SILENCE_SECONDS = 10
+SLURM_PORT = 8888  # of the first task on a host; the next one has the next
 
 
 class WorkerLost(Interrupted):
@@ -165,6 +167,21 @@ class Workers:
             ) from error
 
 
+def slurm_resolver(step):
+    """The cluster of a Slurm step, from its variables.
+
+    tf.distribute's SlurmClusterResolver sorts hosts as text, node10 before node9, while Slurm numbers tasks in the order
+    of its list; and it gives GPUs away, which is Slurm's business.
+    """
+    hosts = expand_hostlist(step["SLURM_STEP_NODELIST"])
+    tasks = expand_tasks_per_node(step["SLURM_STEP_TASKS_PER_NODE"])
+    addresses = [f"{host}:{SLURM_PORT + i}" for host, count in zip(hosts, tasks, strict=True) for i in range(count)]
+    spec = tf.train.ClusterSpec({"worker": addresses})
+    return tf.distribute.cluster_resolver.SimpleClusterResolver(
+        spec, task_type="worker", task_id=int(step["SLURM_PROCID"]), rpc_layer="grpc"
+    )
+
+
 def cluster():
     """The cluster that this process is in: (resolver, index of this worker, number of workers).
 
@@ -179,10 +196,7 @@ def cluster():
         except (ValueError, TypeError, AttributeError) as error:
             raise InputError(f"TF_CONFIG: it cannot be read ({error}); give JSON with 'cluster' and 'task'") from error
     elif "SLURM_STEP_NODELIST" in os.environ:
-        # Which GPUs a task sees is Slurm's business.
-        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
-            gpus_per_node=0, gpus_per_task=0, auto_set_gpu=False
-        )
+        resolver = slurm_resolver(os.environ)
         jobs = resolver.cluster_spec().as_dict()
     else:
         raise InputError(

@@ -84,12 +84,12 @@ def test_a_chief_comes_before_the_workers(monkeypatch):
 
 def test_a_slurm_step(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    step = {"PROCID": "2", "STEP_NUM_TASKS": "3", "STEP_NODELIST": "node[7-8]", "STEP_TASKS_PER_NODE": "2,1"}
+    step = {"PROCID": "2", "STEP_NUM_TASKS": "3", "STEP_NODELIST": "node[9-10]", "STEP_TASKS_PER_NODE": "2,1"}
     for name, value in step.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
     resolver, index, count = distribution.cluster()
     assert (index, count) == (2, 3)
-    assert resolver.cluster_spec().as_dict() == {"worker": ["node7:8888", "node7:8889", "node8:8888"]}
+    assert resolver.cluster_spec().as_dict() == {"worker": ["node9:8888", "node9:8889", "node10:8888"]}
 
 
 @pytest.mark.parametrize(
