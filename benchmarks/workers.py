@@ -1,4 +1,4 @@
-"""One process beside two (or more) that share the batch: seconds per step, wall and CPU, each process on a core of its own.
+"""One process beside two or more that share the batch: seconds per step, each process on a core of its own.
 
     python benchmarks/workers.py --json benchmarks/results/workers.json
 
@@ -66,7 +66,7 @@ def parse():
 
 
 def measure(count, synchronized, a):
-    """A list of {"cpu", "wall"} seconds per step, one per round: the slowest process's wall, the processes' mean CPU."""
+    """Seconds per step of each round, [{"cpu", "wall"}]: the slowest process's wall, the mean of their CPU."""
     sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
     addresses = [f"localhost:{each.getsockname()[1]}" for each in sockets]
     for each in sockets:

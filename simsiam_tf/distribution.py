@@ -170,8 +170,8 @@ class Workers:
 def slurm_resolver(step):
     """The cluster of a Slurm step, from its variables.
 
-    tf.distribute's SlurmClusterResolver sorts hosts as text, node10 before node9, while Slurm numbers tasks in the order
-    of its list; and it gives GPUs away, which is Slurm's business.
+    tf.distribute's SlurmClusterResolver sorts hosts as text, node10 before node9, while Slurm numbers its tasks in the
+    order of the list; and it gives GPUs away, which is Slurm's business.
     """
     hosts = expand_hostlist(step["SLURM_STEP_NODELIST"])
     tasks = expand_tasks_per_node(step["SLURM_STEP_TASKS_PER_NODE"])

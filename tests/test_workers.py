@@ -155,6 +155,9 @@ def test_workers_that_are_stopped_and_killed_end_in_the_weights_of_one_device(cr
     assert many.keys() == one.keys()
     for name, array in one.items():
         np.testing.assert_allclose(many[name], array, rtol=0, atol=1e-5, err_msg=name)
+    assert float(rows(tmp_path / "host0")[0]["loss"]) == pytest.approx(
+        float(rows(tmp_path / "one")[0]["loss"]), abs=1e-6
+    )
     for row, other in zip(rows(tmp_path / "host0"), rows(tmp_path / "one"), strict=True):
         for name in ("epoch", "step", "learning_rate", "knn_accuracy", "val_probe_accuracy", "feature_std"):
             assert float(row[name]) == pytest.approx(float(other[name]), abs=1e-4), (row["epoch"], name)
