@@ -22,9 +22,11 @@ import record
 
 from simsiam_tf import configfile
 from simsiam_tf.assemble import build_method, compile_method, load_data, set_up, view_stages
-from simsiam_tf.callbacks.progress import ProgressBar
+from simsiam_tf.callbacks import ProgressBar, Together
+from simsiam_tf.distribution import Workers
 from simsiam_tf.evaluation.features import extract
 from simsiam_tf.evaluation.knn import knn_predict
+from simsiam_tf.interrupt import Interrupt
 from simsiam_tf.train import fit
 
 # Options beside the plain recipe, and epochs per epoch of it.
@@ -85,7 +87,9 @@ def run(config):
     steps = len(splits.train) // config.optimizer.batch_size
     model = build_method(config)
     compile_method(model, config, steps)
-    seconds = fit(config, model, splits, [ProgressBar(config.optimizer.epochs)], None, steps)
+    seconds = fit(
+        config, model, splits, [ProgressBar(config.optimizer.epochs)], Together(Workers(), Interrupt()), steps
+    )
     flop, begin = 0, 0
     for end, size in view_stages(config):
         flop += (end - begin) * steps * flops.step_flop(model, size, config.optimizer.batch_size)

@@ -8,6 +8,7 @@ import tensorflow as tf
 from simsiam_tf import augment, backbones, data
 from simsiam_tf.config import Config
 from simsiam_tf.errors import InputError
+from simsiam_tf.layers import BatchNorm
 from simsiam_tf.methods import METHODS
 from simsiam_tf.optimizers import assert_routing, make_optimizer
 
@@ -116,7 +117,7 @@ def build_backbone(config: Config) -> keras.Model:
 def build_method(config: Config):
     """The method with backbone and heads, not compiled."""
     m = config.method
-    return METHODS[m.name](
+    method = METHODS[m.name](
         build_backbone(config),
         build_augmenter(config),
         projector_layers=m.projector_layers,
@@ -131,6 +132,10 @@ def build_method(config: Config):
         seed=config.seed,
         name=m.name,
     )
+    for layer in method._flatten_layers():
+        if isinstance(layer, BatchNorm):
+            layer.synchronized = config.training.sync_batch_norm
+    return method
 
 
 def compile_method(model, config: Config, steps_per_epoch: int) -> None:
@@ -148,7 +153,8 @@ def compile_method(model, config: Config, steps_per_epoch: int) -> None:
         predictor_schedule=o.predictor_schedule,
     )
     t = config.training
-    jit = has_gpu() and not is_deterministic(config) if t.jit_compile == "auto" else t.jit_compile
+    alone = t.distribution == "none"  # XLA does not compile a step on several devices
+    jit = alone and has_gpu() and not is_deterministic(config) if t.jit_compile == "auto" else t.jit_compile
     per_execution = steps_per_execution(config, steps_per_epoch)
     if t.steps_per_execution not in ("auto", per_execution):
         raise InputError(

@@ -33,6 +33,8 @@ def train(arguments: list[str]) -> int:
     from simsiam_tf.train import pretrain
 
     result = pretrain(config)
+    if result is None:  # the first worker has them
+        return DONE
     if "by_fraction" in result:
         final.print_table(result)
     print(f"run folder: {config.folder}")
@@ -200,6 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
         return BAD_INPUT
     except KeyboardInterrupt:
         return KILLED
-    except Interrupted:
-        print("simsiam-tf: interrupted, everything is saved; run the same command again to go on", file=sys.stderr)
+    except Interrupted as error:
+        interrupted = "interrupted, everything is saved; run the same command again to go on"
+        print(f"simsiam-tf: {error if error.args else interrupted}", file=sys.stderr)
         return INTERRUPTED

@@ -156,9 +156,11 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How the run is carried out; nothing here changes what is computed, except precision.
+    """How the run is carried out; only precision and sync_batch_norm change what is computed.
 
     Args:
+        distribution: Who shares a batch: none, mirrored (the GPUs of this host) or multi_worker (TF_CONFIG or Slurm).
+        sync_batch_norm: BatchNorm over the whole batch, as on one device, not over the part of each device.
         precision: float32, bfloat16, float16, or auto (bfloat16 on a GPU, float32 on a CPU).
         jit_compile: Compile the step with XLA: auto means on a GPU only.
         deterministic: Same seed, same weights, bit for bit, on one machine. auto means on a CPU only: on a GPU
@@ -171,6 +173,8 @@ class TrainingConfig:
         keep_checkpoints: Keep this many of the newest checkpoints, and the best.
     """
 
+    distribution: Literal["none", "mirrored", "multi_worker"] = "none"
+    sync_batch_norm: bool = True
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     jit_compile: bool | Literal["auto"] = "auto"
     deterministic: bool | Literal["auto"] = "auto"

@@ -29,20 +29,6 @@ PACKAGES = [
     "scikit-learn",
 ]
 
-# May differ from the run that a folder holds: where things lie, how long it goes on this time, what is kept.
-FREE = {
-    "name",
-    "output",
-    "data.path",
-    "data.memory_limit_gb",
-    "training.steps_per_execution",
-    "training.compilation_cache",
-    "training.stop_after_steps",
-    "training.checkpoint_epochs",
-    "training.keep_checkpoints",
-    "monitor.tensorboard",
-}
-
 
 class RunFolder:
     """Paths of one run. `open` makes or re-enters the folder for training, until `close`; `existing` reads one."""
@@ -110,7 +96,7 @@ class RunFolder:
         """Refuse a change of anything that decides the weights or the figures, among the keys with these prefixes."""
         here = configfile.read(configfile.stored(self.path))
         for key in configfile.differences(here, config):
-            if key not in FREE and key.startswith(prefixes):
+            if key not in configfile.FREE and key.startswith(prefixes):
                 before, now = configfile.flat(here)[key], configfile.flat(config)[key]
                 raise InputError(
                     f"name: {self.path} holds a run with another setting, {key}: {before} (now {now}); "
@@ -155,8 +141,8 @@ class RunFolder:
     def checkpoint_folder(self, keep: int) -> CheckpointFolder:
         return CheckpointFolder(self.checkpoints, keep)
 
-    def write_environment(self, config: Config, precision: str, devices: list[str]) -> None:
-        """Versions, devices, git revision and seed of the process that runs this."""
+    def write_environment(self, config: Config, precision: str, devices: list[str], replicas: int) -> None:
+        """Versions, devices, git revision and seed of the process that runs this, and the replicas of all workers."""
         self.write_json(
             self.environment,
             {
@@ -165,6 +151,7 @@ class RunFolder:
                 "platform": platform.platform(),
                 "cpu_count": os.cpu_count(),
                 "devices": devices,
+                "replicas": replicas,
                 "precision": precision,
                 "seed": config.seed,
             }

@@ -66,7 +66,7 @@ def export_run(folder: RunFolder, path: Path, format: str) -> None:
         arrays, meta = newest
         restore({name: a for name, a in arrays.items() if name.startswith("model/")}, {"model": model.variables})
         epoch += meta["rows"][-1]["epoch"] if meta["rows"] else 0
-        batches += model.num_views * int(model.step)
+        batches += model.num_views * int(model.step.numpy())
     elif not imported:
         raise InputError(f"RUN: {folder.path} has no checkpoint to take the heads from; give --format torchvision")
     here, judged = model.encoder.get_weights(), backbone.get_weights()

@@ -163,13 +163,13 @@ def test_help_does_not_import_tensorflow(arguments):
 LAYERS = [
     {"__main__"},
     {"cli"},
-    {"train", "final", "transfer"},
+    {"train", "final", "transfer", "watch"},
     {"assemble", "export", "embed", "figures", "run"},
     {"methods", "callbacks"},
-    {"evaluation", "augment", "data", "optimizers", "checkpoint", "configfile"},
+    {"evaluation", "augment", "data", "optimizers", "checkpoint", "distribution"},
     {"backbones", "heads", "weights"},
-    {"layers", "losses", "diagnostics", "config", "interrupt", "torch_state"},
-    {"torch_file"},
+    {"layers", "losses", "diagnostics", "configfile", "interrupt", "torch_state"},
+    {"torch_file", "config"},
     {"torch_pickle", "atomic"},
     {"errors"},
 ]

@@ -22,7 +22,8 @@ class Method(keras.Model):
 
     Args:
         backbone: Keras model, (n, h, w, 3) pixels in [0, 255] -> (n, d).
-        augmenter: Layer called as `augmenter(images, seed)`; default: the CIFAR-10 recipe at 32 px.
+        augmenter: Layer called as `augmenter(images, seed)`, on several replicas as `augmenter(images, seed,
+            part=, parts=)`, see `Augmenter`; default: the CIFAR-10 recipe at 32 px.
         num_views: Views of each image in a step.
         ema_momentum: Share of its old value that a moving average of the backbone's weights and statistics keeps at
             each step (less in the first steps, see `_update_average`); the average is what is evaluated. 0: none.
@@ -69,7 +70,7 @@ class Method(keras.Model):
         """Draw views with this augmenter from the next trace of the step on; `self.augmenter` is what gets saved."""
         # On a CPU the network is slower compiled than not, but the augmentation is several times faster.
         self._compiled_augmenter = tf.function(
-            lambda images, seed: augmenter(images, seed), jit_compile=True, autograph=False
+            lambda images, seed, **part: augmenter(images, seed, **part), jit_compile=True, autograph=False
         )
 
     # === What a method states ===
@@ -98,19 +99,27 @@ class Method(keras.Model):
     def draw_views(self, images, step, stream=TRAIN_STREAM):
         """`num_views` independent augmentations of a batch, each (n, h, w, 3) float32 in [0, 255]."""
         step = tf.cast(step, tf.int32)
+        context = tf.distribute.get_replica_context()
+        replicas = context.num_replicas_in_sync if context else 1
+        # Each replica draws the views that its part of the batch gets on one device.
+        part = {}
+        if replicas > 1:
+            part = {"part": tf.cast(context.replica_id_in_sync_group, tf.int32), "parts": replicas}
         views = []
         for view in range(self.num_views):
             seed = tf.stack([self.seed, step * 2 * self.num_views + stream * self.num_views + view])
-            views.append(self._compiled_augmenter(images, seed))
+            views.append(self._compiled_augmenter(images, seed, **part))
         return views
 
     def train_step(self, data):
         images, labels, _ = unpack_x_y_sample_weight(data)
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        if replicas > 1 and isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            raise InputError("training.precision: float16's loss scale is not kept over replicas; give bfloat16")
         views = self.draw_views(images, self.step)
         with tf.GradientTape() as tape:
             outputs = self.forward(views, training=True)
             loss = self.objective(outputs)
-            replicas = tf.distribute.get_strategy().num_replicas_in_sync
             scaled_loss = self.optimizer.scale_loss(loss / replicas)
         variables = self.trainable_variables
         gradients = tape.gradient(scaled_loss, variables)
@@ -122,7 +131,12 @@ class Method(keras.Model):
         logs = {"loss": self.loss_tracker.result()}
         if self.probe is not None and labels is not None:
             logs.update(self.probe.train_step(tf.stop_gradient(outputs["features"][0]), labels))
-        return logs
+        return self._reducible(logs)
+
+    def _reducible(self, logs):
+        """Logs in the form that Keras can reduce over replicas: it averages over the first axis."""
+        alone = self.distribute_strategy.num_replicas_in_sync == 1
+        return logs if alone else {name: value[None] for name, value in logs.items()}
 
     def _update_average(self):
         """average = m average + (1 - m) backbone, m = min(ema_momentum, (1 + step) / (10 + step)): an average over the
@@ -146,21 +160,32 @@ class Method(keras.Model):
         else:
             sums = [tf.reduce_sum(gradient) for gradient in gradients if gradient is not None]
             finite &= tf.math.is_finite(tf.add_n(sums))
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            broken = tf.cast(~finite, tf.float32)
+            finite = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, broken) == 0
         self.diverged_at.assign(tf.where(finite | (self.diverged_at >= 0), self.diverged_at, self.step))
 
     def test_step(self, data):
         images, _, _ = unpack_x_y_sample_weight(data)
         outputs = self.forward(self.draw_views(images, 0, TEST_STREAM), training=False)
         self.loss_tracker.update_state(self.objective(outputs))
-        return {"loss": self.loss_tracker.result()}
+        return self._reducible({"loss": self.loss_tracker.result()})
 
     @property
     def metrics(self):
         return [self.loss_tracker] + (self.probe.metrics if self.probe is not None else [])
 
     def _resolve_auto_jit_compile(self):
-        # Keras would compile on CPUs, too, where XLA runs a ResNet-18 step at 0.6 of the plain graph's speed.
-        return bool(tf.config.list_physical_devices("GPU")) and super()._resolve_auto_jit_compile()
+        # Keras would compile on CPUs, too, where XLA runs a ResNet-18 step at 0.6 of the plain graph's speed. A step
+        # on several replicas is one graph over their devices, which XLA does not compile.
+        alone = self.distribute_strategy.num_replicas_in_sync == 1
+        return alone and bool(tf.config.list_physical_devices("GPU")) and super()._resolve_auto_jit_compile()
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # The networks are built; Keras would draw a batch from the input for it, and sum that over all hosts.
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
 
     # === Config ===
 
