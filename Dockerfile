@@ -28,7 +28,7 @@ RUN /uv/bin/uv pip install --no-deps --no-build-isolation --target /opt/code /bu
 
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates python3 \
-    && rm -rf /var/lib/apt/lists/* \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \
     && useradd --no-create-home simsiam && mkdir -m 777 /runs /data
 # The default of --output is the folder "runs" of the working directory.
 WORKDIR /

@@ -49,7 +49,7 @@ user=$(id -u)
 [ "$user" != 0 ] || user=1234
 mkdir "$work/runs" && chown "$user" "$work/runs"
 sealed=(--label "$label" --network none --read-only --tmpfs /tmp --user "$user:$user" -v "$work/runs:/runs")
-run() { docker run --rm "${sealed[@]}" "$image" "$@"; }
+run() { timeout 1200 docker run --rm "${sealed[@]}" "$image" "$@"; }
 background() { docker run -d --name "$1-$$" "${sealed[@]}" --health-interval 2s "$image" "${@:2}"; }
 health() { docker inspect -f '{{.State.Health.Status}}' "stopped-$$" | grep -qx "$1"; }
 ended() { docker inspect -f '{{.State.Status}}' "$1-$$" | grep -qx exited; }
@@ -79,7 +79,10 @@ docker kill -s CONT "stopped-$$" >/dev/null
 docker stop -t 120 "stopped-$$" >/dev/null
 docker logs "stopped-$$" >"$work/log" 2>&1
 [ "$(code stopped)" = 75 ] || fail "exit code $(code stopped) instead of 75 after docker stop"
-steps() { find "$work/runs/stopped/checkpoints" -name 'step-*' | sort | tail -n 1 | tr -dc '0-9\n' | sed 's/^0*//'; }
+steps() { # of the newest checkpoint
+    find "$work/runs/stopped/checkpoints" -name 'step-*' -printf '%f\n' | sort | tail -n 1 |
+        sed -E 's/step-0*([0-9]+).npz/\1/'
+}
 last=$(($(steps) + 3))
 head -n 2 "$work/runs/stopped/metrics.csv" >"$work/before" # the first epoch with its times, which are never the same
 expect 0 "run folder: runs/stopped" run "${train[@]}" --name stopped --optimizer.epochs 100000 \
