@@ -3,6 +3,7 @@
 import logging
 import shutil
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
@@ -78,8 +79,20 @@ def portable(backbone):
     return copy
 
 
-def _keras(backbone, path):
+def save_keras(backbone, path: Path) -> None:
+    """Write a .keras file.
+
+    Raises:
+        InputError: the clock shows a year that its zip cannot hold.
+    """
+    year = time.localtime(time.time()).tm_year
+    if not 1980 <= year <= 2107:
+        raise InputError(f"the clock shows the year {year}, .keras files need 1980 to 2107; set it and run this again")
     backbone.save(path)
+
+
+def _keras(backbone, path):
+    save_keras(backbone, path)
     loaded = keras.models.load_model(path, safe_mode=True)
     return lambda images: np.asarray(loaded(images, training=False))
 

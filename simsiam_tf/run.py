@@ -133,10 +133,10 @@ class RunFolder:
 
     def save_backbone(self, backbone) -> None:
         """Write the encoder in float32, atomically; it loads with Keras alone."""
-        from simsiam_tf.export import portable
+        from simsiam_tf.export import portable, save_keras
 
         with replacing(self.backbone) as partial:
-            portable(backbone).save(partial)
+            save_keras(portable(backbone), partial)
 
     def checkpoint_folder(self, keep: int) -> CheckpointFolder:
         return CheckpointFolder(self.checkpoints, keep)

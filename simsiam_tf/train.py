@@ -59,8 +59,14 @@ def pretrain(config: Config) -> dict:
         if workers.anywhere(complete):
             log.info("%s is complete; give another --name to train anew", config.folder)
             return done
-        with Interrupt() as interrupt:
-            result = _pretrain(config, folder, interrupt, workers)
+        try:
+            with Interrupt() as interrupt:
+                result = _pretrain(config, folder, interrupt, workers)
+        except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+            raise InputError(
+                f"optimizer.batch_size: {config.optimizer.batch_size} images of {config.data.image_size} px and this "
+                "network need more memory than there is; give smaller ones"
+            ) from error
         workers.wait()  # so that if the first one does not survive its evaluation, all are started again
         return result
 

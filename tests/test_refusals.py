@@ -4,7 +4,9 @@ import fcntl
 import os
 import re
 
-from simsiam_tf import cli
+import tensorflow as tf
+
+from simsiam_tf import cli, train
 from small_run import arguments
 
 
@@ -93,3 +95,22 @@ def test_a_folder_that_vanishes_while_training_is_one_line(tmp_path, capsys, mon
     err = capsys.readouterr().err
     assert "check that the folder is still there" in err.splitlines()[-1]
     assert "Traceback" not in err
+
+
+NEEDS_MORE = r"optimizer.batch_size: 32 images of \d+ px and this network need more memory than there is"
+
+
+def test_pictures_beyond_any_memory_are_one_line(tmp_path, capsys):
+    assert cli.main(arguments(tmp_path, data__image_size=200_000)) == 2  # 196 TiB, more than a process can address
+    err = capsys.readouterr().err
+    assert re.search(NEEDS_MORE, err.splitlines()[-1])
+    assert "Traceback" not in err
+
+
+def test_a_device_without_memory_is_one_line(tmp_path, capsys, monkeypatch):
+    def full(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[32,64]")
+
+    monkeypatch.setattr(train, "fit", full)
+    assert cli.main(arguments(tmp_path)) == 2
+    assert re.search(NEEDS_MORE, capsys.readouterr().err.splitlines()[-1])
