@@ -40,14 +40,15 @@ def fit(steps):
         return training_batches(images, share * count, 0, part=part, parts=parts)
     model.fit(workers.batches(batches), steps_per_epoch=steps, shuffle=False, verbose=0)
     return int(model.step.numpy())
-fit(1)
-figures = []
-for _ in range(rounds):
+with workers.watched():
+    fit(1)
+    figures = []
+    for _ in range(rounds):
+        workers.wait()
+        cpu, wall = time.process_time(), time.perf_counter()
+        fit(steps)
+        figures.append({"cpu": (time.process_time() - cpu) / steps, "wall": (time.perf_counter() - wall) / steps})
     workers.wait()
-    start = time.process_time(), time.perf_counter()
-    fit(steps)
-    figures.append({"cpu": (time.process_time() - start[0]) / steps, "wall": (time.perf_counter() - start[1]) / steps})
-workers.wait()
 print("FIGURES" + json.dumps(figures), flush=True)
 os._exit(0)
 """

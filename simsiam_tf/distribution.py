@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import re
+import time
 import zlib
 
 import numpy as np
@@ -22,6 +23,7 @@ from simsiam_tf.interrupt import Interrupted
 log = logging.getLogger("simsiam_tf")
 # A worker that is silent for so long counts as dead: the default of TensorFlow's coordination service.
 SILENCE_SECONDS = 10
+LINGER_SECONDS = 2
 SLURM_PORT = 8888  # of the first task on a host; the next one has the next
 
 
@@ -155,7 +157,10 @@ class Workers:
 
     @contextlib.contextmanager
     def watched(self):
-        """Context in which the loss of another worker raises WorkerLost, within SILENCE_SECONDS and a little."""
+        """Context in which the loss of another worker raises WorkerLost, within SILENCE_SECONDS and a little.
+
+        It is left with a delay: what this worker knows already, others may still be receiving from it.
+        """
         try:
             yield
         except tf.errors.OpError as error:
@@ -165,6 +170,8 @@ class Workers:
                 "another worker has ended or does not answer; start all workers again with the same command, to go on "
                 "from the last checkpoint"
             ) from error
+        finally:
+            time.sleep(LINGER_SECONDS if self.count > 1 else 0)
 
 
 def slurm_resolver(step):

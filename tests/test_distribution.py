@@ -96,7 +96,7 @@ def test_a_slurm_step(monkeypatch):
     ("value", "message"),
     [
         ("{", "TF_CONFIG: it cannot be read"),
-        ("[]", "TF_CONFIG: it cannot be read"),
+        ("[]", "cluster of nobody"),
         ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "task .'worker', 1. .*worker"),
         ('{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}', "worker, ps; give"),
         ("{}", "cluster of nobody"),

@@ -17,12 +17,14 @@ from simsiam_tf import cli
 from simsiam_tf.checkpoint import CheckpointFolder
 
 ROOT = Path(__file__).parents[1]
-SECONDS = 600  # what a start may take; half a minute on an idle machine
+SECONDS = 900  # what a start may take; half a minute on an idle machine
 # Endless, for all that the tests see: they stop it, or say where it ends.
 SMALL = {
     "data.limit": 144,
     "data.test_limit": 40,
     "data.image_size": 12,
+    "augmentation.recipe": "none",  # others take seconds to compile, in each process
+    "augmentation.min_area": 0.3,
     "backbone.width": 4,
     "method.projection_dim": 16,
     "method.predictor_hidden": 4,
