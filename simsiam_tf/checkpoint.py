@@ -87,15 +87,14 @@ class CheckpointFolder:
         return sorted(self.path.glob("step-*.npz"), reverse=True)
 
     def save(self, step: int, arrays: dict, meta: dict, best: bool = False) -> Path:
-        """Save as the newest, and as the best if it is; then drop what is too old, left by a kill, or of a
-        future given up: a run that passed over a corrupt checkpoint went on from the one before.
+        """Save as the newest, and as the best if it is; then tidy up.
 
         The best comes first: a run that is killed between the two does this step again, and best.npz, too.
 
         Raises:
             InputError: the folder cannot be written to; what it held before is intact.
         """
-        path, target = self.path / f"step-{step:010d}.npz", self.path / "best.npz"
+        path, target = self._file(step), self.path / "best.npz"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -104,11 +103,23 @@ class CheckpointFolder:
         if best:
             with replacing(path) as partial:
                 _link(target, partial)
-        files = self.files()
-        start = files.index(path)
-        for old in [*files[:start], *files[start + self.keep :], *self.path.glob(f"{PARTIAL}*")]:
-            old.unlink()
+        self.tidy(step)
         return path
+
+    def tidy(self, step: int) -> None:
+        """Drop what a run at this step has no use for.
+
+        That are checkpoints which are too old; later ones, since a run that passed over a corrupt checkpoint goes on
+        from the one before; and what a kill has left half written.
+        """
+        files = self.files()
+        kept = [path for path in files if path <= self._file(step)][: self.keep]
+        for path in [*files, *self.path.glob(f"{PARTIAL}*")]:
+            if path not in kept:
+                path.unlink(missing_ok=True)
+
+    def _file(self, step: int) -> Path:
+        return self.path / f"step-{step:010d}.npz"
 
     def newest(self) -> tuple[dict, dict] | None:
         """Arrays and dict of the newest checkpoint that reads back; a bad one is named in the log and passed over.

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from simsiam_tf.atomic import replacing
+from simsiam_tf.data.files import name_skipped, shown
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.features import Extractor
 
@@ -27,6 +28,8 @@ def check_output(path: Path) -> Path:
 def embed(backbone, images, crop: int, path: Path, batch_size: int = 256) -> np.ndarray:
     """Write the features of an ImageSet; columns id (str), label (int64, if any), features (list of float32).
 
+    What is no printable character of an id is escaped. Images that were left out are named beside the file.
+
     Args:
         backbone: Keras model, pixels -> (n, d).
         images: ImageSet.
@@ -41,12 +44,13 @@ def embed(backbone, images, crop: int, path: Path, batch_size: int = 256) -> np.
     """
     if batch_size < 1:
         raise InputError(f"batch_size: {batch_size}; give 1 or more")
+    name_skipped(path.with_name(f"{path.name}.unreadable.txt"), images)
     features = Extractor(backbone)(images.batches(batch_size, crop=crop))
     # A streamed file that turned out unreadable was replaced by a neighbour, which must not count twice.
     _, rows = np.unique(images.ids, return_index=True)
     rows.sort()
     features = features[rows]
-    columns = {"id": np.asarray(images.ids, dtype=str)[rows]}
+    columns = {"id": np.array([shown(name) for name in images.ids[rows]])}
     if images.labels is not None:
         columns["label"] = images.labels[rows]
     with replacing(path) as partial:

@@ -142,6 +142,16 @@ def test_a_kill_between_the_best_and_the_newest_loses_neither(tmp_path, monkeypa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best.npz", "step-0000000002.npz"]
 
 
+def test_what_a_kill_has_left_is_tidied_up_when_the_run_goes_on(tmp_path):
+    folder = CheckpointFolder(tmp_path, keep=4)
+    for step in (1, 2, 3, 4):
+        folder.save(step, ARRAYS, {}, best=step == 1)
+    (tmp_path / "partial-step-0000000007.npz").touch()
+    CheckpointFolder(tmp_path, keep=2).tidy(3)
+    names = ["best.npz", "step-0000000002.npz", "step-0000000003.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
 def test_nothing_but_corrupt_files_is_an_error_that_says_so(tmp_path):
     folder = CheckpointFolder(tmp_path)
     folder.save(1, ARRAYS, {}).write_bytes(b"")

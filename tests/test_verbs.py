@@ -1,11 +1,13 @@
 """The verbs that take a finished run: evaluate, embed and export."""
 
 import json
+import os
 import subprocess
 import sys
 
 import keras
 import numpy as np
+import pyarrow.parquet
 import pytest
 
 from simsiam_tf import cli
@@ -26,8 +28,6 @@ def test_evaluate_takes_overrides_of_its_own_and_no_others(run, capsys):
 
 
 def test_embed_writes_ids_labels_and_features(run, tmp_path):
-    import pyarrow.parquet
-
     assert cli.main(["embed", str(run), "--data", "test", "--output", str(tmp_path / "test.npz")]) == 0
     assert cli.main(["embed", str(run), "--data", "test", "--output", str(tmp_path / "test.parquet")]) == 0
     arrays = np.load(tmp_path / "test.npz")
@@ -49,6 +49,21 @@ def test_embed_takes_a_folder_of_pictures_without_labels(run, tmp_path):
     arrays = np.load(tmp_path / "f.npz")
     assert sorted(arrays.files) == ["features", "id"]
     assert arrays["id"].tolist() == ["test/a/0.png", "test/b/1.png", "train/a/2.png"]
+
+
+@pytest.mark.parametrize("ending", ["npz", "parquet"])
+def test_embed_takes_names_of_any_bytes_and_names_what_it_skips(run, tmp_path, ending):
+    from PIL import Image
+
+    (tmp_path / "pictures").mkdir()
+    for name in (b"caf\xe9.png", b"two\nlines.png", "花.png".encode()):
+        Image.new("RGB", (20, 20)).save(tmp_path / "pictures" / os.fsdecode(name), "PNG")
+    (tmp_path / "pictures" / os.fsdecode(b"bad\xe9.png")).write_bytes(b"words")
+    output = tmp_path / f"f.{ending}"
+    assert cli.main(["embed", str(run), "--data", str(tmp_path / "pictures"), "--output", str(output)]) == 0
+    ids = np.load(output)["id"] if ending == "npz" else pyarrow.parquet.read_table(output)["id"].to_numpy()
+    assert ids.tolist() == [r"caf\udce9.png", r"two\nlines.png", "花.png"]
+    assert (tmp_path / f"f.{ending}.unreadable.txt").read_text() == "bad\\udce9.png: not an image\n"
 
 
 @pytest.mark.parametrize("output_name", ["f.csv", "missing/f.npz"])

@@ -129,12 +129,14 @@ class FileImages(ImageSet):
 
 
 def name_skipped(path, *image_sets):
-    """Write a line "name: reason" to `path` for every image that these sets have left out, if there is any."""
+    """Write a line "name: reason" to `path` for every image that these sets have left out; no file if there is none."""
     lines = [f"{shown(name)}: {why}\n" for images in image_sets if images for name, why in images.skipped.items()]
     if lines:
         with replacing(path) as partial:
             partial.write_text("".join(lines))
         log.warning("all that are skipped are named in %s", path)
+    else:
+        path.unlink(missing_ok=True)  # of an earlier time
 
 
 def shown(name):

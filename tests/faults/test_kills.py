@@ -1,5 +1,6 @@
 """Killed at any moment, a run goes on to the same end, bit for bit; benchmarks/soak.py does it longer."""
 
+import shutil
 import time
 
 import killing
@@ -14,6 +15,19 @@ def test_killed_at_random_moments(undisturbed, tmp_path):
     done = killing.campaign(tmp_path, undisturbed, deaths=9, seed=seed)
     assert sum(done["deaths"].values()) == 9
     assert done["runs_to_the_end"] >= 1
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-1], lambda content: b"x" + content[1:]])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(undisturbed, tmp_path, damage):
+    folder, log = shutil.copytree(undisturbed.folder, tmp_path / "run"), tmp_path / "log"
+    for name in ("result.json", "backbone.keras"):
+        (folder / name).unlink()
+    newest = max((folder / "checkpoints").glob("step-*"))
+    newest.write_bytes(damage(newest.read_bytes()))
+    code, _, _ = killing.one_life(folder, log)
+    assert code == 0, log.read_text()
+    assert f"passing over a corrupt checkpoint: {newest}: its SHA-256 is not" in log.read_text()
+    killing.check_same(folder, undisturbed.folder)
 
 
 def test_the_comparison_can_fail(undisturbed, tmp_path):
