@@ -39,7 +39,8 @@ def make(workers, synchronized=True):
     keras.utils.clear_session(free_memory=False)  # the same names in every run
     with workers.strategy.scope():
         augmenter = recipe("none", image_size=12, min_area=0.3, flip=0.5)  # others take seconds to compile
-        model = SimSiam(backbone(synchronized), augmenter, projection_dim=16, predictor_hidden=4, seed=3)
+        sizes = {"projection_dim": 16, "predictor_hidden": 4, "num_views": 3}
+        model = SimSiam(backbone(synchronized), augmenter, ema_momentum=0.9, seed=3, **sizes)
         for layer in model._flatten_layers():
             if isinstance(layer, BatchNorm):
                 layer.synchronized = synchronized
