@@ -47,7 +47,7 @@ class Checkpointer(keras.callbacks.Callback):
             self.record.write()
             if self.monitor is not None:
                 self.monitor.state = meta["monitor"]
-            self.folder.tidy(int(self.model.step))  # a kill may have come between the last save and this
+            self.folder.tidy(int(self.model.step.numpy()))  # a kill may have come between the last save and this
 
     def save(self, best=False):
         step, arrays = int(self.model.step.numpy()), collect(self.groups())
