@@ -37,7 +37,8 @@ def summary(rows):
     """Resident megabytes along the way, and the growth after a fifth of the epochs, when all is compiled and warm."""
     last = int(rows[-1, 0])
     at = {
-        str(epoch): round(rows[rows[:, 0] >= epoch][0, 1] / 1e6, 1) for epoch in range(0, last + 1, max(1, last // 10))
+        str(epoch): round(float(rows[rows[:, 0] >= epoch][0, 1]) / 1e6, 1)
+        for epoch in range(0, last + 1, max(1, last // 10))
     }
     return {"epochs": last, "resident_mb": at, "kb_per_epoch": round(growth(rows, last / 5) / 1e3, 1)}
 
