@@ -1,9 +1,10 @@
 # make train: set up, train on the built-in digits, print what came of it.   make test: set up, lint, all tests.
+# make audit: known holes of the pinned packages; needs the network.
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin
 
-.PHONY: train test lint clean
+.PHONY: train test lint audit clean
 
 train: $(VENV)/installed
 	$(RUN)/simsiam-tf train --config digits
@@ -14,6 +15,12 @@ test: $(VENV)/installed-test lint
 lint: $(VENV)/installed-test
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
+
+# --strict: a package that could not be looked up is a failure. Apart from the tests' packages, which it would change.
+audit: $(VENV)/bin/python
+	$(RUN)/python -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install -q pip-audit==2.10.1
+	$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip -r docker/constraints.txt
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

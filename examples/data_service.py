@@ -82,7 +82,7 @@ def train(arguments):
     batches = served_batches(a.servers)
     batch_size = batches.element_spec.shape[0]
     if a.model and os.path.exists(a.model):
-        model = keras.models.load_model(a.model)
+        model = keras.models.load_model(a.model, safe_mode=True)
     else:
         model = SimSiam(backbones.build("resnet18", width=a.width), recipe(a.recipe, image_size=a.image_size))
         model.compile(optimizer=make_optimizer(0.05, batch_size=batch_size, steps_per_epoch=a.steps, epochs=a.epochs))

@@ -8,6 +8,7 @@ import tensorflow as tf
 from simsiam_tf import augment, backbones, data
 from simsiam_tf.config import Config
 from simsiam_tf.errors import InputError
+from simsiam_tf.layers import BatchNorm
 from simsiam_tf.methods import METHODS
 from simsiam_tf.optimizers import assert_routing, make_optimizer
 
@@ -79,10 +80,24 @@ def load_images(config: Config, where: str) -> data.ImageSet:
     ).train
 
 
-def build_augmenter(config: Config):
-    return augment.recipe(
-        config.augmentation.recipe, image_size=config.data.image_size, **config.augmentation.overrides()
-    )
+def view_stages(config: Config) -> list[tuple[int, int]]:
+    """(epoch at which it ends, side of the views) for each part of training; the last one ends with training.
+
+    Raises:
+        InputError: there are more parts than epochs.
+    """
+    sizes, epochs = config.augmentation.view_sizes or (config.data.image_size,), config.optimizer.epochs
+    if len(sizes) > epochs:
+        raise InputError(
+            f"augmentation.view_sizes: {len(sizes)} sizes for {epochs} epochs; give at most one size per epoch"
+        )
+    return [(epochs * (i + 1) // len(sizes), size) for i, size in enumerate(sizes)]
+
+
+def build_augmenter(config: Config, image_size: int | None = None):
+    """The recipe's augmenter; `image_size` is the side of the views, by default data.image_size."""
+    a = config.augmentation
+    return augment.recipe(a.recipe, image_size=image_size or config.data.image_size, **a.overrides())
 
 
 def build_backbone(config: Config) -> keras.Model:
@@ -102,7 +117,7 @@ def build_backbone(config: Config) -> keras.Model:
 def build_method(config: Config):
     """The method with backbone and heads, not compiled."""
     m = config.method
-    return METHODS[m.name](
+    method = METHODS[m.name](
         build_backbone(config),
         build_augmenter(config),
         projector_layers=m.projector_layers,
@@ -112,9 +127,15 @@ def build_method(config: Config):
         predictor=m.predictor,
         predictor_hidden=m.predictor_hidden,
         stop_gradient=m.stop_gradient,
+        num_views=m.num_views,
+        ema_momentum=m.ema_momentum,
         seed=config.seed,
         name=m.name,
     )
+    for layer in method._flatten_layers():
+        if isinstance(layer, BatchNorm):
+            layer.synchronized = config.training.sync_batch_norm
+    return method
 
 
 def compile_method(model, config: Config, steps_per_epoch: int) -> None:
@@ -132,7 +153,8 @@ def compile_method(model, config: Config, steps_per_epoch: int) -> None:
         predictor_schedule=o.predictor_schedule,
     )
     t = config.training
-    jit = has_gpu() and not is_deterministic(config) if t.jit_compile == "auto" else t.jit_compile
+    alone = t.distribution == "none"  # XLA does not compile a step on several devices
+    jit = alone and has_gpu() and not is_deterministic(config) if t.jit_compile == "auto" else t.jit_compile
     per_execution = steps_per_execution(config, steps_per_epoch)
     if t.steps_per_execution not in ("auto", per_execution):
         raise InputError(

@@ -25,11 +25,16 @@ def train(arguments: list[str]) -> int:
     configfile.add_config(parser)
     config = configfile.build(parser, parser.parse_args(configfile.file_first(arguments, "cifar10")))
 
+    if config.training.compilation_cache:  # read once, when TensorFlow is loaded
+        flag = f"--tf_xla_persistent_cache_directory={config.training.compilation_cache}"
+        os.environ["TF_XLA_FLAGS"] = f"{os.environ.get('TF_XLA_FLAGS', '')} {flag}".strip()
     quiet_tensorflow()
     from simsiam_tf import final
     from simsiam_tf.train import pretrain
 
     result = pretrain(config)
+    if result is None:  # the first worker has them
+        return DONE
     if "by_fraction" in result:
         final.print_table(result)
     print(f"run folder: {config.folder}")
@@ -146,6 +151,7 @@ def quiet_tensorflow() -> None:
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":
         return
     logging.getLogger("absl").setLevel(logging.ERROR)  # tensorflow-datasets warns about itself
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # counts every monitor's extractor as a retracing
     stderr = os.dup(2)
     with open(os.devnull, "w") as nothing:
         os.dup2(nothing.fileno(), 2)
@@ -196,6 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
         return BAD_INPUT
     except KeyboardInterrupt:
         return KILLED
-    except Interrupted:
-        print("simsiam-tf: interrupted, everything is saved; run the same command again to go on", file=sys.stderr)
+    except Interrupted as error:
+        interrupted = "interrupted, everything is saved; run the same command again to go on"
+        print(f"simsiam-tf: {error if error.args else interrupted}", file=sys.stderr)
         return INTERRUPTED

@@ -57,6 +57,8 @@ class AugmentationConfig:
         hue: Strength of the hue jitter, at most 0.5.
         grayscale: Probability of dropping colour.
         blur_probability: Probability of a Gaussian blur.
+        view_sizes: Sides of the views over equal parts of the epochs, for example [24, 32]: small views cost less.
+            Empty: data.image_size throughout.
     """
 
     recipe: Literal["cifar10", "imagenet", "digits", "none"] = "cifar10"
@@ -69,10 +71,12 @@ class AugmentationConfig:
     hue: float | None = None
     grayscale: float | None = None
     blur_probability: float | None = None
+    view_sizes: tuple[int, ...] = ()
 
     def overrides(self) -> dict[str, float]:
         """The values that differ from the recipe."""
-        return {key: value for key, value in asdict(self).items() if key != "recipe" and value is not None}
+        values = asdict(self).items()
+        return {key: value for key, value in values if key not in ("recipe", "view_sizes") and value is not None}
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,8 @@ class MethodConfig:
         predictor: mlp, or none for the ablation.
         predictor_hidden: Width of the predictor's bottleneck.
         stop_gradient: False for the ablation that collapses.
+        num_views: Views of each image in a step; above 2, each prediction meets the mean of the others (FastSiam).
+        ema_momentum: Evaluate and keep a moving average of the encoder's weights with this momentum; 0: the weights.
     """
 
     name: Literal["simsiam"] = "simsiam"
@@ -119,6 +125,8 @@ class MethodConfig:
     predictor: Literal["mlp", "none"] = "mlp"
     predictor_hidden: int = 512
     stop_gradient: bool = True
+    num_views: int = 2
+    ema_momentum: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -148,24 +156,30 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How the run is carried out; nothing here changes what is computed, except precision.
+    """How the run is carried out; only precision and sync_batch_norm change what is computed.
 
     Args:
+        distribution: Who shares a batch: none, mirrored (the GPUs of this host) or multi_worker (TF_CONFIG or Slurm).
+        sync_batch_norm: BatchNorm over the whole batch, as on one device, not over the part of each device.
         precision: float32, bfloat16, float16, or auto (bfloat16 on a GPU, float32 on a CPU).
         jit_compile: Compile the step with XLA: auto means on a GPU only.
         deterministic: Same seed, same weights, bit for bit, on one machine. auto means on a CPU only: on a GPU
             it rules out XLA.
         steps_per_execution: Steps per call from Python, a divisor of the steps of an epoch: between them nothing waits
             for the device, and no signal is heard. auto means one on a CPU, on a GPU as many as divide, up to 100.
+        compilation_cache: Folder where XLA keeps compiled programs, so that the next start on this machine loads them.
         stop_after_steps: End the run early, after this many steps in all.
         checkpoint_epochs: Save every so many epochs.
         keep_checkpoints: Keep this many of the newest checkpoints, and the best.
     """
 
+    distribution: Literal["none", "mirrored", "multi_worker"] = "none"
+    sync_batch_norm: bool = True
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     jit_compile: bool | Literal["auto"] = "auto"
     deterministic: bool | Literal["auto"] = "auto"
     steps_per_execution: int | Literal["auto"] = "auto"
+    compilation_cache: str | None = None
     stop_after_steps: int | None = None
     checkpoint_epochs: int = 1
     keep_checkpoints: int = 2

@@ -18,6 +18,21 @@ from simsiam_tf.atomic import replacing
 from simsiam_tf.config import Config
 from simsiam_tf.errors import InputError
 
+# May differ from the run that a folder holds: where things lie, how long it goes on this time, what is kept.
+FREE = {
+    "name",
+    "output",
+    "data.path",
+    "data.memory_limit_gb",
+    "training.steps_per_execution",
+    "training.distribution",
+    "training.compilation_cache",
+    "training.stop_after_steps",
+    "training.checkpoint_epochs",
+    "training.keep_checkpoints",
+    "monitor.tensorboard",
+}
+
 
 class OneLineParser(ArgumentParser):
     """An argument parser whose errors are one line with the key, the value and the way out."""
@@ -246,5 +261,9 @@ def check(config: Config) -> Config:
     t = config.training
     if t.jit_compile is True and t.deterministic is not False:
         raise InputError("training.jit_compile: true rules out repeatable runs; give training.deterministic false, too")
+    if t.distribution != "none" and t.jit_compile is True:
+        raise InputError("training.jit_compile: true, but XLA does not compile a step on several devices; give auto")
+    if t.distribution != "none" and t.precision == "float16":
+        raise InputError("training.precision: float16's loss scale is not kept over several devices; give bfloat16")
     demand(["name"], lambda v: v and "/" not in v and v not in (".", ".."), "a plain folder name")
     return config

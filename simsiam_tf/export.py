@@ -93,7 +93,7 @@ def save_keras(backbone, path: Path) -> None:
 
 def _keras(backbone, path):
     save_keras(backbone, path)
-    loaded = keras.models.load_model(path)
+    loaded = keras.models.load_model(path, safe_mode=True)
     return lambda images: np.asarray(loaded(images, training=False))
 
 

@@ -25,7 +25,7 @@ def draw_run(folder: Path, rows: list[dict], model, images) -> None:
     """
     if rows:
         draw_curves(rows, folder / "curves.png")
-    draw_views(view_grid(model, next(images.batches(8))), folder / "views.png")
+    draw_views(view_grid(model, next(images.batches(8))), model.num_views, folder / "views.png")
 
 
 def draw_curves(rows: list[dict], path: Path) -> None:
@@ -46,13 +46,14 @@ def draw_curves(rows: list[dict], path: Path) -> None:
         figure.savefig(partial, dpi=120)
 
 
-def draw_views(grid: np.ndarray, path: Path) -> None:
-    """The grid of `view_grid`: images above two views of each."""
+def draw_views(grid: np.ndarray, num_views: int, path: Path) -> None:
+    """The grid of `view_grid`: images above `num_views` views of each."""
     height, width = grid.shape[:2]
     figure = Figure(figsize=(9, 9 * height / width + 0.3), layout="constrained")
     axis = figure.subplots()
     axis.imshow(grid, interpolation="nearest")
-    axis.set_yticks([height / 6 * (2 * row + 1) for row in range(3)], ["image", "view 1", "view 2"])
+    names = ["image", *(f"view {i + 1}" for i in range(num_views))]
+    axis.set_yticks([height / len(names) * (row + 0.5) for row in range(len(names))], names)
     axis.set_xticks([])
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0)

@@ -18,19 +18,20 @@ class BatchNorm(keras.layers.BatchNormalization):
 
     Differs from Keras's in its defaults (torch's momentum 0.1 is Keras's 0.9), in the moving variance, which
     takes the unbiased batch variance (n / (n - 1)), and in speed: it is one fused kernel, except for float64
-    and for statistics over several replicas. Statistics are float32 under mixed policies, float64 under
-    float64. As in Keras, trainable = False means inference mode.
+    and for statistics over several replicas (SyncBatchNorm), which are the default here. Statistics are float32
+    under mixed policies, float64 under float64. As in Keras, trainable = False means inference mode.
 
     Args:
         momentum: moving = momentum * moving + (1 - momentum) * batch.
         epsilon: added to the variance.
-        synchronized: take the statistics over all replicas of a tf.distribute strategy.
+        synchronized: take the statistics over all replicas of a tf.distribute strategy. Otherwise each replica
+            normalises by itself, and the moving statistics are those of the first, as in PyTorch.
         **kwargs: those of keras.layers.BatchNormalization, less axis and renorm.
 
     Input shape: (n, d) or (n, h, w, c); any rank >= 2 works, without the fused kernel.
     """
 
-    def __init__(self, momentum=0.9, epsilon=1e-5, synchronized=False, **kwargs):
+    def __init__(self, momentum=0.9, epsilon=1e-5, synchronized=True, **kwargs):
         super().__init__(momentum=momentum, epsilon=epsilon, synchronized=synchronized, **kwargs)
         if self.axis != -1 or self.renorm:
             raise ValueError(f"BatchNorm needs axis=-1 and renorm=False, got {self.axis} and {self.renorm}")
@@ -39,7 +40,8 @@ class BatchNorm(keras.layers.BatchNormalization):
     def call(self, inputs, training=None):
         inputs = tf.convert_to_tensor(inputs)
         training = bool(training) and self.trainable
-        fused = inputs.dtype in FUSED_DTYPES and inputs.shape.rank in (2, 4) and self._replicas() is None
+        alone = not training or self._replicas() is None
+        fused = alone and inputs.dtype in FUSED_DTYPES and inputs.shape.rank in (2, 4)
         outputs, mean, variance = (self._fused if fused else self._explicit)(inputs, training)
         if training:
             self._move(self.moving_mean, mean)

@@ -17,20 +17,17 @@ from simsiam_tf.checkpoint import CheckpointFolder
 from simsiam_tf.config import Config
 from simsiam_tf.errors import InputError, unwritable
 
-PACKAGES = ["simsiam-tf", "tensorflow", "keras", "keras-cv", "tensorflow-datasets", "numpy", "scipy", "scikit-learn"]
-
-# May differ from the run that a folder holds: where things lie, how long it goes on this time, what is kept.
-FREE = {
-    "name",
-    "output",
-    "data.path",
-    "data.memory_limit_gb",
-    "training.steps_per_execution",
-    "training.stop_after_steps",
-    "training.checkpoint_epochs",
-    "training.keep_checkpoints",
-    "monitor.tensorboard",
-}
+PACKAGES = [
+    "simsiam-tf",
+    "tensorflow",
+    "tensorflow-cpu",
+    "keras",
+    "keras-cv",
+    "tensorflow-datasets",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+]
 
 
 class RunFolder:
@@ -99,7 +96,7 @@ class RunFolder:
         """Refuse a change of anything that decides the weights or the figures, among the keys with these prefixes."""
         here = configfile.read(configfile.stored(self.path))
         for key in configfile.differences(here, config):
-            if key not in FREE and key.startswith(prefixes):
+            if key not in configfile.FREE and key.startswith(prefixes):
                 before, now = configfile.flat(here)[key], configfile.flat(config)[key]
                 raise InputError(
                     f"name: {self.path} holds a run with another setting, {key}: {before} (now {now}); "
@@ -110,16 +107,16 @@ class RunFolder:
         """The trained encoder.
 
         Raises:
-            InputError: training is not complete, or the file does not load.
+            InputError: training is not complete, or the file does not load, or it wants to run code of its own.
         """
         import keras
 
         if not self.backbone.is_file():
             raise InputError(f"RUN: {self.path} has no backbone.keras yet; finish its training with the same command")
         try:
-            return keras.models.load_model(self.backbone)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            return keras.models.load_model(self.backbone, safe_mode=True)
+        except Exception as error:  # a damaged or hostile file can fail in any way
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             raise InputError(f"RUN: {self.backbone} cannot be loaded ({reason}); export or train it again") from error
 
     def load_imported(self, model) -> torch_state.State | None:
@@ -144,8 +141,8 @@ class RunFolder:
     def checkpoint_folder(self, keep: int) -> CheckpointFolder:
         return CheckpointFolder(self.checkpoints, keep)
 
-    def write_environment(self, config: Config, precision: str, devices: list[str]) -> None:
-        """Versions, devices, git revision and seed of the process that runs this."""
+    def write_environment(self, config: Config, precision: str, devices: list[str], replicas: int) -> None:
+        """Versions, devices, git revision and seed of the process that runs this, and the replicas of all workers."""
         self.write_json(
             self.environment,
             {
@@ -154,6 +151,7 @@ class RunFolder:
                 "platform": platform.platform(),
                 "cpu_count": os.cpu_count(),
                 "devices": devices,
+                "replicas": replicas,
                 "precision": precision,
                 "seed": config.seed,
             }

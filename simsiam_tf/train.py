@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import logging
 import re
+import resource
 import time
 
 import keras
 import tensorflow as tf
 
 from simsiam_tf import figures, final
-from simsiam_tf.assemble import build_method, compile_method, has_gpu, load_data, set_up, steps_per_execution
-from simsiam_tf.callbacks import (
-    CollapseMonitor,
-    DivergenceMonitor,
-    KNNMonitor,
-    LinearProbe,
-    MonitorImages,
-    ProgressBar,
-    Rates,
-    RunRecord,
-    ViewImages,
+from simsiam_tf.assemble import (
+    build_augmenter,
+    build_method,
+    compile_method,
+    has_gpu,
+    load_data,
+    set_up,
+    steps_per_execution,
+    view_stages,
 )
-from simsiam_tf.callbacks.checkpointer import Checkpointer
+from simsiam_tf.callbacks import LinearProbe, ProgressBar, Rates, Together
 from simsiam_tf.config import Config
 from simsiam_tf.data import training_batches
 from simsiam_tf.data.files import name_skipped
+from simsiam_tf.distribution import Workers
 from simsiam_tf.errors import Diverged, InputError, unwritable
 from simsiam_tf.interrupt import Interrupt, Interrupted
 from simsiam_tf.run import RunFolder
+from simsiam_tf.watch import make_callbacks
 
 log = logging.getLogger("simsiam_tf")
 
@@ -39,34 +41,46 @@ def pretrain(config: Config) -> dict:
     """Train as configured, going on where an earlier call stopped, and evaluate.
 
     Returns:
-        The figures of result.json; "stopped" is in them if the run collapsed or diverged.
+        The figures of result.json; "stopped" is in them if the run collapsed or diverged. Of several workers only the
+        first has figures.
 
     Raises:
         InputError: the configuration, the data or the run folder cannot be used.
-        Interrupted: a signal came; the state is saved.
+        Interrupted: a signal came; the state is saved. WorkerLost: another worker has ended.
     """
-    with contextlib.closing(RunFolder.open(config)) as folder:
-        done = folder.read_result()
+    workers = Workers(config.training.distribution)
+    with workers.watched(), contextlib.ExitStack() as stack:
+        folder = done = None
+        if workers.chief:
+            folder = stack.enter_context(contextlib.closing(RunFolder.open(config)))
+            done = folder.read_result()
         last = config.training.stop_after_steps or (done or {}).get("total_steps", 0)
-        if done and "steps" in done and ("stopped" in done or done["steps"] >= last):
-            log.info("%s is complete; give another --name to train anew", folder.path)
+        complete = done and "steps" in done and ("stopped" in done or done["steps"] >= last)
+        if workers.anywhere(complete):
+            log.info("%s is complete; give another --name to train anew", config.folder)
             return done
         try:
             with Interrupt() as interrupt:
-                return _pretrain(config, folder, interrupt)
+                result = _pretrain(config, folder, interrupt, workers)
         except (MemoryError, tf.errors.ResourceExhaustedError) as error:
             raise InputError(
                 f"optimizer.batch_size: {config.optimizer.batch_size} images of {config.data.image_size} px and this "
                 "network need more memory than there is; give smaller ones"
             ) from error
+        workers.wait()  # so that if the first one does not survive its evaluation, all are started again
+        return result
 
 
-def _pretrain(config: Config, folder: RunFolder, interrupt: Interrupt) -> dict:
+def _pretrain(config: Config, folder: RunFolder | None, interrupt: Interrupt, workers: Workers) -> dict | None:
+    """Only the first worker has a folder."""
     precision = set_up(config)
     log.info("training on %s in %s", "GPU" if has_gpu() else "CPU", precision)
-    folder.write_environment(config, precision, [device.name for device in tf.config.list_physical_devices()])
+    if folder:
+        devices = [device.name for device in tf.config.list_physical_devices()]
+        folder.write_environment(config, precision, devices, workers.replicas)
     splits = load_data(config)
-    name_skipped(folder.path / "unreadable.txt", splits.train, splits.test)
+    if folder:
+        name_skipped(folder.path / "unreadable.txt", splits.train, splits.test)
     log.info("%d training images, %s test images", len(splits.train), len(splits.test) if splits.test else "no")
     steps_per_epoch = len(splits.train) // config.optimizer.batch_size
     if not steps_per_epoch:
@@ -74,20 +88,24 @@ def _pretrain(config: Config, folder: RunFolder, interrupt: Interrupt) -> dict:
             f"optimizer.batch_size: {config.optimizer.batch_size} is above the {len(splits.train)} training images; "
             "give a smaller one"
         )
-    model = build_method(config)
-    if not folder.checkpoint_folder(1).files() and folder.load_imported(model):
-        log.info("starting from the imported weights, %s", folder.imported)
-    compile_method(model, config, steps_per_epoch)
+    workers.check(config, splits.train)
+    with workers.strategy.scope():
+        model = build_method(config)
+        if folder and not folder.checkpoint_folder(1).files() and folder.load_imported(model):
+            log.info("starting from the imported weights, %s", folder.imported)
+        compile_method(model, config, steps_per_epoch)
     with interrupt.deferred():
-        callbacks, monitor, record = make_callbacks(config, model, splits, folder, interrupt, steps_per_epoch)
+        callbacks, together, record = make_callbacks(config, model, splits, folder, interrupt, steps_per_epoch, workers)
         try:
-            seconds = fit(config, model, splits, callbacks, monitor, steps_per_epoch)
+            seconds = fit(config, model, splits, callbacks, together, steps_per_epoch)
         except Diverged as error:
             return diverged(config, folder, record, error)
     interrupt.check()
-    folder.save_backbone(model.backbone)
+    if not folder:
+        return {"stopped": "collapsed", "reason": "see the first worker"} if together.collapsed else None
+    folder.save_backbone(model.encoder)
     figures.draw_run(folder.path, record.rows, model, splits.train)
-    result = summary(config, model, record, monitor, seconds)
+    result = summary(config, model, record, together.monitor) | costs(callbacks, seconds)
     result["total_steps"] = config.optimizer.epochs * steps_per_epoch
     if "stopped" not in result and splits.test is not None and splits.train.labels is not None:
         result |= final.evaluate(config, folder.load_backbone(), splits, log.info)
@@ -95,53 +113,16 @@ def _pretrain(config: Config, folder: RunFolder, interrupt: Interrupt) -> dict:
     return result
 
 
-def diverged(config: Config, folder: RunFolder, record, error: Diverged) -> dict:
+def diverged(config: Config, folder: RunFolder | None, record, error: Diverged) -> dict:
     """Leave a run whose loss is not finite at its last checkpoint before; returns the figures of result.json."""
+    if not folder:
+        return {"stopped": "diverged", "reason": str(error)}
     good = next(iter(folder.checkpoint_folder(1).files()), None)
     log.error("last checkpoint before that: %s", good or "none, it diverged before the first")
     result = {"method": config.method.name, "seed": config.seed, "epochs": len(record.rows), "steps": error.step}
     result |= {"stopped": "diverged", "reason": f"{error}, under another --name"}
     folder.write_json(folder.result, result)
     return result
-
-
-def make_callbacks(config: Config, model, splits, folder: RunFolder, interrupt: Interrupt, steps_per_epoch: int):
-    """The callbacks in the order in which they see the logs, brought to the newest checkpoint."""
-    m = config.monitor
-    crop = config.data.image_size
-    train = MonitorImages(splits.train, crop=crop)
-    test = None if splits.test is None else MonitorImages(splits.test, crop=crop)
-    record = RunRecord(folder.metrics)
-    divergence = DivergenceMonitor(steps_per_epoch)
-    callbacks: list[keras.callbacks.Callback] = [divergence, Rates(config.optimizer.batch_size)]
-    stateful, monitor = [], None
-    if m.collapse_epochs:
-        monitor = CollapseMonitor(train, m.collapse_epochs, m.collapse_patience, stop=m.stop_on_collapse)
-        callbacks.append(monitor)
-    judged = test is not None and test.labels is not None
-    if train.labels is None:
-        log.info("no labels: kNN monitor and linear probe are off")
-    elif not judged:
-        log.info("no labelled test images: no kNN, no evaluation; data.validation_fraction 0.2 holds some out")
-    elif m.knn_epochs:
-        e = config.evaluation
-        bank = train.sample(m.knn_bank)
-        callbacks.append(KNNMonitor(bank, test, m.knn_epochs, k=e.neighbors, temperature=e.temperature))
-    if m.linear_probe and train.labels is not None and train.labels.max() > 0:
-        probe = LinearProbe(int(train.labels.max()) + 1, test if judged else None, every=m.knn_epochs or 10)
-        callbacks.append(probe)
-        stateful.append(probe)
-    if m.tensorboard:
-        callbacks.append(ViewImages(next(iter(train.sample(8).batches())), folder.tensorboard / "images"))
-        callbacks.append(keras.callbacks.TensorBoard(str(folder.tensorboard), write_graph=False))
-    checkpoints = folder.checkpoint_folder(config.training.keep_checkpoints)
-    checkpointer = Checkpointer(
-        checkpoints, record, interrupt, divergence, stateful, monitor, config.training.checkpoint_epochs
-    )
-    for callback in stateful:
-        callback.set_model(model)
-    checkpointer.resume(model)
-    return [*callbacks, record, ProgressBar(config.optimizer.epochs), checkpointer], monitor, record
 
 
 class EndOfPart(keras.callbacks.Callback):
@@ -151,25 +132,34 @@ class EndOfPart(keras.callbacks.Callback):
         self.model.stop_training = True
 
 
-def fit(config: Config, model, splits, callbacks, monitor, steps_per_epoch: int) -> float:
+def fit(config: Config, model, splits, callbacks, together: Together, steps_per_epoch: int) -> float:
     """Train from the model's present step to the end; returns the seconds it took this time.
 
-    A run that was stopped inside an epoch first does the rest of that epoch.
+    A run that was stopped inside an epoch first does the rest of that epoch. Each size of views is a fit of its own.
     """
     start, total = time.monotonic(), config.optimizer.epochs * steps_per_epoch
     last = min(total, config.training.stop_after_steps or total)
+    stages = view_stages(config)
     labelled = any(isinstance(callback, LinearProbe) for callback in callbacks)
+
+    def batches(step, part, parts):
+        size = config.optimizer.batch_size
+        return training_batches(splits.train, size, config.seed, step, labelled, part=part, parts=parts)
+
     try:
-        while (step := int(model.step)) < last and not (monitor and monitor.stopped):
+        while (step := int(model.step.numpy())) < last and not together.collapsed:
             epoch, done = divmod(step, steps_per_epoch)
             steps = min(steps_per_epoch - done, last - step)
             part = [EndOfPart()] if steps < steps_per_epoch else []
+            stage_end, size = next(stage for stage in stages if epoch < stage[0])
+            if config.augmentation.view_sizes:
+                model.use_augmenter(build_augmenter(config, size))
             model.steps_per_execution = steps_per_execution(config, steps)
             model.train_function = None  # it is made for one number of steps per execution
             model.fit(
-                training_batches(splits.train, config.optimizer.batch_size, config.seed, step, labelled),
+                together.workers.batches(functools.partial(batches, step)),
                 initial_epoch=epoch,
-                epochs=config.optimizer.epochs if part else last // steps_per_epoch,
+                epochs=config.optimizer.epochs if part else min(stage_end, last // steps_per_epoch),
                 steps_per_epoch=steps,
                 callbacks=[*part, *callbacks],
                 shuffle=False,
@@ -198,15 +188,24 @@ def one_line(error: tf.errors.OpError) -> Exception:
     return error
 
 
-def summary(config: Config, model, record, monitor, seconds: float) -> dict:
+def costs(callbacks, seconds: float) -> dict:
+    """Time and memory of this process so far; on a GPU the memory is the device's."""
+    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
+    if has_gpu():
+        gigabytes = tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**30
+    result = {"seconds_this_process": seconds, "peak_memory_gib": gigabytes}
+    first = next(c.first_execution_seconds for c in callbacks if isinstance(c, Rates))
+    return result if first is None else result | {"first_execution_seconds": first}
+
+
+def summary(config: Config, model, record, monitor) -> dict:
     """The figures that need no further computation."""
     result = {
         "method": config.method.name,
         "seed": config.seed,
         "epochs": record.rows[-1]["epoch"] if record.rows else 0,
-        "steps": int(model.step),
+        "steps": int(model.step.numpy()),
         "seconds": sum(row["epoch_seconds"] for row in record.rows),
-        "seconds_this_process": seconds,
     }
     for name in ("loss", "images_per_second", "feature_std", "correlation_strength", "effective_rank"):
         if record.last(name) is not None:

@@ -66,12 +66,13 @@ def export_run(folder: RunFolder, path: Path, format: str) -> None:
         arrays, meta = newest
         restore({name: a for name, a in arrays.items() if name.startswith("model/")}, {"model": model.variables})
         epoch += meta["rows"][-1]["epoch"] if meta["rows"] else 0
-        batches += model.num_views * int(model.step)
+        batches += model.num_views * int(model.step.numpy())
     elif not imported:
         raise InputError(f"RUN: {folder.path} has no checkpoint to take the heads from; give --format torchvision")
-    here, judged = model.backbone.get_weights(), backbone.get_weights()
+    here, judged = model.encoder.get_weights(), backbone.get_weights()
     if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(here, judged, strict=True)):
         raise InputError(f"RUN: {folder.path} is being trained on; finish its training with the same command")
+    model.backbone.set_weights(judged)
     save_method(path, model, config, epoch, batches)
 
 

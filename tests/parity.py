@@ -35,7 +35,7 @@ class Case:
     oracle_schedule: dict = field(default_factory=dict)
     stop_gradient: bool = True
     dim: int = 32
-    predictor_hidden: int = 32
+    predictor_hidden: int = 8
     base_rate: float = 0.03
 
 
@@ -108,7 +108,7 @@ class Twins:
         for step in range(len(self.losses), len(self.losses) + steps):
             noted = self.train_step(tf.constant(self.images))
             oracle.set_rates(self.sgd, step, self.rate, STEPS_PER_EPOCH, EPOCHS, **self.case.oracle_schedule)
-            loss = oracle.train_step(self.oracle, self.sgd, *self.views(step), self.case.stop_gradient)
+            loss = oracle.train_step(self.oracle, self.sgd, *self.views(step), stop_gradient=self.case.stop_gradient)
             self.losses.append((float(noted["loss"]), loss))
             if "gradients" in noted:
                 theirs = {name: p.grad.numpy().copy() for name, p in self.oracle.named_parameters()}

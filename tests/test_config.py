@@ -3,7 +3,6 @@
 import ast
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,23 +158,21 @@ def test_help_does_not_import_tensorflow(arguments):
         "except SystemExit: pass\n"
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )
-    start = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "usage" in done.stdout
-    assert time.perf_counter() - start < 5  # half a second on an idle machine
 
 
 LAYERS = [
     {"__main__"},
     {"cli"},
-    {"train", "final", "transfer"},
+    {"train", "final", "transfer", "watch"},
     {"assemble", "export", "embed", "figures", "run"},
     {"methods", "callbacks"},
-    {"evaluation", "augment", "data", "optimizers", "checkpoint", "configfile"},
+    {"evaluation", "augment", "data", "optimizers", "checkpoint", "distribution"},
     {"backbones", "heads", "weights"},
-    {"layers", "losses", "diagnostics", "config", "interrupt", "torch_state"},
-    {"torch_file"},
+    {"layers", "losses", "diagnostics", "configfile", "interrupt", "torch_state"},
+    {"torch_file", "config"},
     {"torch_pickle", "atomic"},
     {"errors"},
 ]

@@ -29,6 +29,7 @@ CASES = {
     "no_output_norm": Case(ours={"projector_output_norm": False}, oracle={"output_norm": False}),
     "no_predictor": Case(ours={"predictor": "none"}, oracle={"predictor": False}),
     "no_stop_gradient": Case(stop_gradient=False),
+    "four_views": Case(ours={"num_views": 4}),
     "warm_up": Case(ours_schedule={"warmup_epochs": 2}, oracle_schedule={"warmup_epochs": 2}),
 }
 

@@ -35,8 +35,9 @@ stage() {
     esac
 }
 
+# train CONFIG NAME OPTIONS...
 train() {
-    exec "$PYTHON" -m simsiam_tf train --config cifar10 --output "$WORK/runs" ${DATA:+--data.path "$DATA"} "$@"
+    exec "$PYTHON" -m simsiam_tf train --config "$1" --name "$2" --output "$WORK/runs" ${DATA:+--data.path "$DATA"} "${@:3}"
 }
 
 check() {
@@ -50,7 +51,12 @@ PYTHON
 }
 
 collect() {
-    cp "$WORK"/runs/gpu/{result.json,environment.json,metrics.csv,curves.png,config.yaml} "$RESULTS"/
+    local name
+    for name in cifar10 cifar10_fast; do
+        mkdir -p "$RESULTS/$name"
+        cp "$WORK/runs/$name"/{result.json,environment.json,metrics.csv,curves.png,config.yaml} "$RESULTS/$name"/
+    done
+    "$PYTHON" benchmarks/time_to_accuracy.py "$RESULTS"/cifar10*/metrics.csv | tee "$RESULTS/time_to_accuracy.txt"
 }
 
 export -f train check collect
@@ -66,6 +72,7 @@ benchmark epoch --images "${IMAGES:-51200}" --batch-size "${BATCH:-512}" --width
 benchmark step_profile --batch-size "${BATCH:-512}" --precision bfloat16
 benchmark monitors --width 64 --repeats 1
 benchmark startup
-stage train 150 bash -c 'train --name gpu "$@"' train "$@"
+stage train 150 bash -c 'train cifar10 cifar10 "$@"' train "$@"
+stage fast 150 bash -c 'train cifar10_fast cifar10_fast "$@"' fast "$@"
 stage collect 90 bash -c collect
 echo "all done, figures in $RESULTS"

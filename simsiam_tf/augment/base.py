@@ -11,7 +11,8 @@ import tensorflow as tf
 class AugmentationLayer(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
     """Base of the augmentations. A subclass states `draw` and `augment_images`.
 
-    `layer(images, seed)` is a pure function of both. `layer(images)` and `layer({"images": ..., "labels":
+    `layer(images, seed)` is a pure function of both; `layer(images, seed, part, parts)` gives the views of a batch cut
+    into `parts` equal parts for the part with number `part`. `layer(images)` and `layer({"images": ..., "labels":
     ...})` keep keras-cv's contract and take the seed from TensorFlow's global generator.
 
     Pixels are float32 under every dtype policy: bfloat16 has too few digits for 256 levels. Layers return
@@ -40,11 +41,14 @@ class AugmentationLayer(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
         """
         raise NotImplementedError
 
-    def call(self, inputs, seed=None):
+    def call(self, inputs, seed=None, part=0, parts=1):
         if seed is None:
             return super().call(inputs)
         n, h, w = tf.unstack(tf.shape(inputs)[:3])
-        return self.augment_images(tf.cast(inputs, tf.float32), self.draw(n, h, w, seed))
+        drawn = self.draw(parts * n, h, w, seed)
+        if parts > 1:  # the images' own rows of what the whole batch draws
+            drawn = {name: tf.reshape(rows, [parts, n, *rows.shape[1:]])[part] for name, rows in drawn.items()}
+        return self.augment_images(tf.cast(inputs, tf.float32), drawn)
 
     def get_random_transformation_batch(self, batch_size, images=None, **kwargs):
         seed = self._random_generator.make_seeds()[:, 0]

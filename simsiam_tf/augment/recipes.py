@@ -64,6 +64,8 @@ class Augmenter(keras.layers.Layer):
     Call arguments:
         images: (n, h, w, 3), uint8 or float, in [0, 255].
         seed: int32 (2,). The views depend on images and seed alone.
+        part, parts: the images are part number `part`, from 0, of a batch cut into `parts` equal parts: they get the
+            views that they get in the whole batch. `part` may be a tensor.
 
     Output shape: (n, image_size, image_size, 3) float32 in [0, 255].
 
@@ -120,11 +122,11 @@ class Augmenter(keras.layers.Layer):
         """Nothing to create: no layer of the stack has variables."""
         self.built = True
 
-    def call(self, images, seed):
+    def call(self, images, seed, part=0, parts=1):
         views = tf.cast(images, tf.float32)
         seeds = tf.random.split(seed, len(self.layers), alg="philox")
         for layer, layer_seed in zip(self.layers, tf.unstack(seeds), strict=True):
-            views = layer(views, layer_seed)
+            views = layer(views, layer_seed, part=part, parts=parts)
         return views
 
     def compute_output_shape(self, images_shape, seed_shape=None):

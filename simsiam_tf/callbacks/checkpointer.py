@@ -13,7 +13,8 @@ class Checkpointer(keras.callbacks.Callback):
     Args:
         folder: Where checkpoints go.
         record: RunRecord whose rows travel with the checkpoint.
-        interrupt: When it is requested, the state is saved after the present step and `Interrupted` leaves `fit`.
+        interrupt: Interrupt or Together. When it is requested, the state is saved after the present step and
+            `Interrupted` leaves `fit`.
         divergence: DivergenceMonitor, asked before a save inside an epoch: a diverged state is never saved.
         stateful: Callbacks whose `variables` belong to the state.
         monitor: CollapseMonitor whose `state` travels with the checkpoint, or None.
@@ -27,8 +28,8 @@ class Checkpointer(keras.callbacks.Callback):
         self.stateful, self.every = list(stateful), every
 
     def groups(self):
-        """All variables of the run by owner."""
-        groups = {"model": self.model.variables, "optimizer": self.model.optimizer.variables}
+        """All variables of the run by owner, but for metrics: an epoch, or a part of one, begins with new ones."""
+        groups = {"model": self.model.weights, "optimizer": self.model.optimizer.variables}
         return groups | {f"callback{i}": callback.variables for i, callback in enumerate(self.stateful)}
 
     def resume(self, model):
@@ -46,10 +47,10 @@ class Checkpointer(keras.callbacks.Callback):
             self.record.write()
             if self.monitor is not None:
                 self.monitor.state = meta["monitor"]
-            self.folder.tidy(int(self.model.step))  # a kill may have come between the last save and this
+            self.folder.tidy(int(self.model.step.numpy()))  # a kill may have come between the last save and this
 
     def save(self, best=False):
-        step, arrays = int(self.model.step), collect(self.groups())
+        step, arrays = int(self.model.step.numpy()), collect(self.groups())
         if not all(np.isfinite(array).all() for array in arrays.values()):  # an update that overflowed
             raise Diverged(step - 1, self.divergence.steps_per_epoch)
         meta = {"rows": self.record.rows, "monitor": self.monitor.state if self.monitor else {}}

@@ -73,7 +73,7 @@ class CollapseMonitor(keras.callbacks.Callback):
             level = logging.INFO if report.verdict == "healthy" else logging.WARNING
             log.log(level, "epoch %d: %s", epoch + 1, report.sentence)
         self.verdict, self.sentence = report.verdict, report.sentence
-        counts = report.verdict == "collapsed" and int(self.model.step) > self.grace_steps
+        counts = report.verdict == "collapsed" and int(self.model.step.numpy()) > self.grace_steps
         self.in_a_row = self.in_a_row + 1 if counts else 0
         if self.in_a_row >= self.patience:
             self._end(epoch)

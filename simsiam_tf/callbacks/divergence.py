@@ -23,7 +23,7 @@ class DivergenceMonitor(keras.callbacks.Callback):
 
     def check(self):
         """Raise `Diverged` if the model has."""
-        step = int(self.model.diverged_at)
+        step = int(self.model.diverged_at.numpy())
         if step >= 0:
             raise Diverged(step, self.steps_per_epoch or self.params["steps"])
 

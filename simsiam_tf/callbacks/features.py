@@ -48,7 +48,7 @@ class MonitorImages:
         """Features (n, d) of `model` at its present step."""
         if model is not self._model:
             self._model, self._extractor, self._step = model, Extractor(model), -1
-        step = int(model.step)
+        step = int(model.step.numpy())
         if step != self._step:
             self._features, self._step = self._extractor(self.batches()), step
         return self._features

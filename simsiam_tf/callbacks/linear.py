@@ -74,7 +74,8 @@ class LinearProbe(keras.callbacks.Callback):
         if not hasattr(model, "probe"):
             raise InputError(f"LinearProbe: {type(model).__name__} is not a method of simsiam_tf; fit SimSiam with it")
         if self.head is None:
-            self.head = _Head(model.backbone.output_shape[-1], self.num_classes, self.learning_rate)
+            with model.distribute_strategy.scope():
+                self.head = _Head(model.backbone.output_shape[-1], self.num_classes, self.learning_rate)
         model.probe = self.head
         model.train_function = None  # the step is traced anew, with the probe in it
 

@@ -15,18 +15,31 @@ class Rates(keras.callbacks.Callback):
 
     Args:
         batch_size: Images per step. The time of other callbacks between epochs does not count.
+
+    Attributes:
+        first_execution_seconds: What the first call of the step took in this process: tracing, compiling, and
+            `steps_per_execution` steps. None before.
     """
 
     def __init__(self, batch_size):
         super().__init__()
         self.batch_size = batch_size
+        self.first_execution_seconds = None
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.first_execution_seconds is None:
+            self._first = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.first_execution_seconds is None:
+            self.first_execution_seconds = time.perf_counter() - self._first
 
     def on_epoch_begin(self, epoch, logs=None):
         self._rates = learning_rates(self.model.optimizer)
-        self._step, self._start = int(self.model.step), time.perf_counter()
+        self._step, self._start = int(self.model.step.numpy()), time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        steps, seconds = int(self.model.step) - self._step, time.perf_counter() - self._start
+        steps, seconds = int(self.model.step.numpy()) - self._step, time.perf_counter() - self._start
         logs["images_per_second"] = steps * self.batch_size / seconds
         logs["epoch_seconds"] = seconds
         logs.update(self._rates)
@@ -44,7 +57,7 @@ class RunRecord(keras.callbacks.Callback):
         self.rows = []
 
     def on_epoch_end(self, epoch, logs=None):
-        row = {"epoch": epoch + 1, "step": int(self.model.step)} | {k: float(v) for k, v in logs.items()}
+        row = {"epoch": epoch + 1, "step": int(self.model.step.numpy())} | {k: float(v) for k, v in logs.items()}
         # An epoch that is done in two parts, before and after a stop, has the row of its second part.
         self.rows = [earlier for earlier in self.rows if earlier["epoch"] <= epoch] + [row]
         self.write()

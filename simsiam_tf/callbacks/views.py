@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def view_grid(model, images, step=0):
-    """One uint8 picture (rows, columns, 3): each image above its two views, as the model draws them at `step`.
+    """One uint8 picture (rows, columns, 3): each image above its views, as the model draws them at `step`.
 
     Args:
         model: A method with `draw_views`.
@@ -42,7 +42,9 @@ class ViewImages(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if epoch % self.every == 0:
             with self._writer.as_default():
-                tf.summary.image("views", view_grid(self.model, self.images, int(self.model.step))[None], step=epoch)
+                tf.summary.image(
+                    "views", view_grid(self.model, self.images, int(self.model.step.numpy()))[None], step=epoch
+                )
 
     def on_train_end(self, logs=None):
         self._writer.close()

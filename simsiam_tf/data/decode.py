@@ -8,6 +8,9 @@ antialiased bilinear filter. That equals "resize the shorter side, then centre c
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+# What cameras and the web write. Pillow knows 40 more, of which EPS would start Ghostscript on what is in the file.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM")
+
 
 class UnreadableImage(Exception):
     """This one file cannot be used; the message says why. Callers skip or replace the file."""
@@ -29,7 +32,7 @@ def read_square(file, side):
             `PIL.Image.MAX_IMAGE_PIXELS` pixels.
     """
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=FORMATS) as image:
             _refuse_bomb(image)
             # JPEG only: decode at 1/2, 1/4 or 1/8 of the size, no smaller than twice the side, so that the
             # filter below still does the antialiasing.
@@ -46,7 +49,7 @@ def read_square(file, side):
 def check_header(file):
     """Raise UnreadableImage if `file` is no image or too large; reads a few bytes and decodes no pixel."""
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=FORMATS) as image:
             _refuse_bomb(image)
     except UnreadableImage:
         raise

@@ -8,7 +8,9 @@ from simsiam_tf.data.subsets import generator
 from simsiam_tf.errors import InputError
 
 
-def training_batches(image_set, batch_size, seed, start_step=0, with_labels=False, steps=None, stride=1):
+def training_batches(
+    image_set, batch_size, seed, start_step=0, with_labels=False, steps=None, stride=1, part=0, parts=1
+):
     """Batches from step `start_step` on, the same whether or not the steps before were drawn.
 
     An epoch has len(image_set) // batch_size steps and visits each image at most once, in a fresh order; the
@@ -22,12 +24,13 @@ def training_batches(image_set, batch_size, seed, start_step=0, with_labels=Fals
         with_labels: deliver (images, labels).
         steps: number of batches; None for no end.
         stride: deliver every `stride`-th step: with m input hosts, host i starts at step i and has stride m.
+        part, parts: cut every batch into `parts` equal parts and deliver the one with number `part`, from 0.
 
     Returns:
-        tf.data.Dataset of uint8 (batch_size, h, w, 3), or of (images, int64 (batch_size,)).
+        tf.data.Dataset of uint8 (batch_size / parts, h, w, 3), or of (images, int64 (batch_size / parts,)).
 
     Raises:
-        InputError: the batch is larger than the set, labels are missing, or a number is negative.
+        InputError: the batch is larger than the set or has no such parts, labels are missing, or a number is negative.
     """
     if not 1 <= batch_size <= len(image_set):
         raise InputError(
@@ -39,9 +42,13 @@ def training_batches(image_set, batch_size, seed, start_step=0, with_labels=Fals
         raise InputError(f"start_step: {start_step} is negative; use 0 or the number of steps done")
     if stride < 1:
         raise InputError(f"stride: {stride} is below 1; use 1, or the number of input hosts")
+    if batch_size % parts or not 0 <= part < parts:
+        raise InputError(f"part: {part} of {parts} parts of a batch of {batch_size} images; give equal parts")
     if with_labels and image_set.labels is None:
         raise InputError(f"with_labels: {image_set.name} has no labels; use class sub-folders or give labels")
     generator(seed, "epoch")  # A bad seed is refused here, not by a worker thread of tf.data.
+
+    share = batch_size // parts
 
     @functools.lru_cache(maxsize=2)
     def order(epoch):
@@ -49,12 +56,12 @@ def training_batches(image_set, batch_size, seed, start_step=0, with_labels=Fals
 
     def batch(step):
         epoch, start = divmod(int(step) * batch_size, len(image_set) // batch_size * batch_size)
-        rows = order(epoch)[start : start + batch_size]
+        rows = order(epoch)[start + part * share :][:share]
         images = image_set.gather(rows)
         # After the images: a row whose file turns out bad takes over its replacement's label.
         return (images, image_set.labels[rows]) if with_labels else images
 
-    shapes = [(batch_size, *image_set.image_shape), (batch_size,)]
+    shapes = [(share, *image_set.image_shape), (share,)]
 
     def draw(step):
         if not with_labels:

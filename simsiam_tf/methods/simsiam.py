@@ -13,8 +13,10 @@ from simsiam_tf.methods.base import Method
 class SimSiam(Method):
     """Two views, one encoder, a predictor on one side and a stop-gradient on the other (algorithm 1).
 
+    With more views each prediction meets the mean of the other views' projections: FastSiam (Pototzky et al. 2022).
+
     Args:
-        backbone, augmenter, seed: see `Method`.
+        backbone, augmenter, num_views, ema_momentum, seed: see `Method`.
         projector_layers: 2 for CIFAR-10 (appendix D), 3 for ImageNet (section 3).
         projector_hidden: Hidden width of the projector; default: the feature dimension, as in the official code.
         projection_dim: Width d of projections z and predictions p.
@@ -38,10 +40,12 @@ class SimSiam(Method):
         predictor="mlp",
         predictor_hidden=512,
         stop_gradient=True,
+        num_views=2,
+        ema_momentum=0.0,
         seed=0,
         **kwargs,
     ):
-        super().__init__(backbone, augmenter, seed=seed, **kwargs)
+        super().__init__(backbone, augmenter, num_views, ema_momentum, seed, **kwargs)
         if predictor not in ("mlp", "none"):
             raise InputError(f"predictor: {predictor!r} is unknown; give 'mlp' or 'none'")
         feature_dim = backbone.output_shape[-1]
@@ -81,11 +85,11 @@ class SimSiam(Method):
         return {"features": features, "z": z, "p": p}
 
     def objective(self, outputs):
-        """Equation 4: each prediction against the other view's projection, which gets no gradient."""
-        (p1, p2), (z1, z2) = outputs["p"], outputs["z"]
-        if self.stop_gradient:
-            z1, z2 = tf.stop_gradient(z1), tf.stop_gradient(z2)
-        return (negative_cosine(p1, z2) + negative_cosine(p2, z1)) / 2
+        """Equation 4: each prediction against the other view's projection (their mean), which gets no gradient."""
+        z = [tf.stop_gradient(each) for each in outputs["z"]] if self.stop_gradient else outputs["z"]
+        others = [tf.add_n(z[:i] + z[i + 1 :]) / (len(z) - 1) for i in range(len(z))]
+        losses = [negative_cosine(p, other) for p, other in zip(outputs["p"], others, strict=True)]
+        return tf.add_n(losses) / len(losses)
 
     def project(self, images):
         return self.projector(self.backbone(images, training=False), training=False)

@@ -85,6 +85,17 @@ def test_hosts_share_the_steps(hosts):
         assert rows(shares) == [whole[step] for step in steps]
 
 
+@pytest.mark.parametrize("parts", [2, 4])
+def test_parts_make_up_the_batches(parts):
+    options = {"seed": 3, "start_step": 2, "steps": 7, "with_labels": True}
+    whole = [*training_batches(numbered(), 8, **options).as_numpy_iterator()]
+    streams = [training_batches(numbered(), 8, **options, part=part, parts=parts) for part in range(parts)]
+    for batch, *pieces in zip(whole, *(stream.as_numpy_iterator() for stream in streams), strict=True):
+        for index, array in enumerate(batch):
+            assert {len(piece[index]) for piece in pieces} == {8 // parts}
+            np.testing.assert_array_equal(np.concatenate([piece[index] for piece in pieces]), array)
+
+
 def test_seeds():
     first, again, other = (rows(training_batches(numbered(), 5, seed=s, steps=4)) for s in (0, 0, 1))
     assert first == again
@@ -155,6 +166,8 @@ def test_refusals():
         training_batches(numbered(), 5, seed=0, start_step=-1)
     with pytest.raises(InputError, match="stride: 0"):
         training_batches(numbered(), 5, seed=0, stride=0)
+    with pytest.raises(InputError, match="part: 1 of 3 parts of a batch of 5 images; give equal parts"):
+        training_batches(numbered(), 5, seed=0, part=1, parts=3)
 
 
 def test_streamed_and_labelled_batches_after_replacement(photo_folder, truncate, caplog):

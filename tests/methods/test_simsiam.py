@@ -30,6 +30,18 @@ def test_each_prediction_meets_the_projection_of_the_other_view(small_model):
     assert float(model.objective({"p": [a, b], "z": [-b, a]})) == 0.0  # halves: one term -1, one +1
 
 
+def test_with_four_views_each_prediction_meets_the_mean_of_the_others(small_model):
+    generator = np.random.default_rng(2)
+    p, z = generator.normal(size=(2, 4, 6, 16))
+    cosines = []
+    for i in range(4):
+        target = (z.sum(axis=0) - z[i]) / 3
+        norms = np.linalg.norm(p[i], axis=1) * np.linalg.norm(target, axis=1)
+        cosines.append(((p[i] * target).sum(axis=1) / norms).mean())
+    model = small_model(compiled=False, num_views=4)
+    assert float(model.objective({"p": list(p), "z": list(z)})) == pytest.approx(-np.mean(cosines), abs=1e-12)
+
+
 @pytest.mark.parametrize("stop_gradient", [True, False])
 def test_targets_get_a_gradient_only_without_stop_gradient(small_model, stop_gradient):
     model = small_model(compiled=False, stop_gradient=stop_gradient)

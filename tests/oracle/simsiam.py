@@ -54,14 +54,17 @@ class SimSiam(nn.Module):
                 nn.Linear(predictor_hidden, dim),
             )
 
-    def forward(self, x1, x2, stop_gradient=True):
-        """The loss of two batches of views (n, 3, h, w)."""
-        z1, z2 = self.encoder(x1), self.encoder(x2)
-        p1, p2 = self.predictor(z1), self.predictor(z2)
-        if stop_gradient:
-            z1, z2 = z1.detach(), z2.detach()
+    def forward(self, *views, stop_gradient=True):
+        """The loss of batches of views (n, 3, h, w); above two, of each prediction with the other views' mean."""
+        z = [self.encoder(view) for view in views]
+        p = [self.predictor(each) for each in z]
+        z = torch.stack([each.detach() for each in z] if stop_gradient else z)
         cosine = nn.CosineSimilarity(dim=1)
-        return -(cosine(p1, z2).mean() + cosine(p2, z1).mean()) / 2
+        similarity = 0
+        for i in range(len(views)):
+            others = [j for j in range(len(views)) if j != i]
+            similarity = similarity + cosine(p[i], z[others].mean(dim=0)).mean()
+        return -similarity / len(views)
 
 
 def optimizer(model, rate, momentum=0.9, weight_decay=5e-4):
@@ -81,11 +84,11 @@ def set_rates(sgd, step, rate, steps_per_epoch, epochs, warmup_epochs=0, ratio=1
         sgd.param_groups[1]["lr"] = ratio * rate * (1.0 if predictor == "constant" else share)
 
 
-def train_step(model, sgd, x1, x2, stop_gradient=True):
+def train_step(model, sgd, *views, stop_gradient=True):
     """One update; the loss before it."""
     model.train()
     sgd.zero_grad()
-    loss = model(x1, x2, stop_gradient)
+    loss = model(*views, stop_gradient=stop_gradient)
     loss.backward()
     sgd.step()
     return loss.item()

@@ -1,0 +1,50 @@
+"""Lets all workers of a run stop at the same step: none may leave the others waiting for it."""
+
+import keras
+
+
+class Together(keras.callbacks.Callback):
+    """What one worker knows and all must obey: a signal to any of them, and the chief's verdict of collapse.
+
+    In a run of one worker it hands on what it is given. Put it after the callback that may stop the training and
+    before the Checkpointer, which takes it for its `interrupt`.
+
+    Args:
+        workers: `distribution.Workers`.
+        interrupt: Interrupt of this process.
+        monitor: CollapseMonitor of the chief, or None.
+        every: Batches between two questions to the other workers, whether they were asked to stop.
+
+    Attributes:
+        requested: A worker was asked to stop.
+        collapsed: The chief's monitor has ended the training.
+    """
+
+    def __init__(self, workers, interrupt, monitor=None, every=10):
+        super().__init__()
+        self.workers, self.interrupt, self.monitor = workers, interrupt, monitor
+        self.every = every if workers.count > 1 else 1
+        self.requested = self.collapsed = False
+        self._batches = 0
+
+    def check(self):
+        """Raise Interrupted if a worker was asked to stop."""
+        if self.requested:
+            self.interrupt.requested = True
+            self.interrupt.check()
+
+    def ask_monitor(self):
+        """Bring `collapsed` up to date."""
+        self.collapsed = self.workers.anywhere(bool(self.monitor and self.monitor.stopped))
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._batches += 1
+        if self._batches % self.every == 0:
+            self.requested = self.workers.anywhere(self.interrupt.requested)
+            if not self.workers.chief:  # it has still to save, and then leaves, too
+                self.check()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.ask_monitor()
+        if self.collapsed:
+            self.model.stop_training = True
