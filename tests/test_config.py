@@ -172,8 +172,8 @@ LAYERS = [
     {"evaluation", "augment", "data", "optimizers", "checkpoint", "distribution"},
     {"backbones", "heads", "weights"},
     {"layers", "losses", "diagnostics", "configfile", "interrupt", "torch_state"},
-    {"torch_file", "config"},
-    {"torch_pickle", "atomic"},
+    {"torch_file", "limits"},
+    {"torch_pickle", "atomic", "config"},
     {"errors"},
 ]
 
