@@ -111,7 +111,9 @@ class Workers:
                 f"optimizer.batch_size: {size} does not divide evenly over {self.replicas} devices; give a multiple"
             )
         settings = [(key, value) for key, value in configfile.flat(config).items() if key not in configfile.FREE]
-        own = np.array([zlib.crc32(repr(settings).encode()), len(images), zlib.crc32("\n".join(images.ids).encode())])
+        own = np.array(
+            [zlib.crc32(repr(settings).encode()), len(images), zlib.crc32(os.fsencode("\n".join(images.ids)))]
+        )
         if self.anywhere((self.from_chief(own) != own).any()):
             raise InputError(
                 "training.distribution: the workers do not have the same settings and training images; give all the "
