@@ -42,7 +42,14 @@ SETTINGS = {
     "evaluation.fractions": "[1.0]",
     "evaluation.linear_epochs": 20,
 }
-TIMES = {"images_per_second", "epoch_seconds", "seconds", "seconds_this_process"}
+TIMES = {
+    "images_per_second",
+    "epoch_seconds",
+    "seconds",
+    "seconds_this_process",
+    "first_execution_seconds",
+    "peak_memory_gib",
+}
 OPERATIONS = {"open", "os.rename", "os.remove", "os.link", "os.mkdir"}
 
 servers = multiprocessing.get_context("forkserver")
