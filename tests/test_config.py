@@ -43,6 +43,12 @@ def test_write_and_read_give_the_same(tmp_path):
     assert configfile.differences(config, configfile.read(tmp_path / "config.yaml")) == []
 
 
+@pytest.mark.parametrize("name", ["1e-3", "1e400", "12", "0x1f", "1_0", "2001-01-01", ".5", "null", "true", "~", "#"])
+def test_a_name_that_looks_like_something_else_stays_a_name(tmp_path, name):
+    configfile.write(replace(Config(), name=name), tmp_path / "config.yaml")
+    assert configfile.read(tmp_path / "config.yaml").name == name
+
+
 def parse(*arguments):
     parser = configfile.OneLineParser(prog="simsiam-tf train")
     configfile.add_config(parser)
@@ -166,8 +172,8 @@ LAYERS = [
     {"evaluation", "augment", "data", "optimizers", "checkpoint", "distribution"},
     {"backbones", "heads", "weights"},
     {"layers", "losses", "diagnostics", "configfile", "interrupt", "torch_state"},
-    {"torch_file", "config"},
-    {"torch_pickle", "atomic"},
+    {"torch_file", "limits"},
+    {"torch_pickle", "atomic", "config"},
     {"errors"},
 ]
 

@@ -58,6 +58,9 @@ def test_a_damaged_file(tmp_path, start, length, inserted):
 
 
 @many
+@example("optimizer.epochs", "null")
+@example("optimizer", "null")
+@example("evaluation.fractions", "[null]")
 @given(keys, written | nested.map(lambda value: yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n")))
 def test_any_value_in_a_file(tmp_path, key, value):
     section, _, name = key.rpartition(".")
@@ -67,6 +70,9 @@ def test_any_value_in_a_file(tmp_path, key, value):
 
 
 @many
+@example("name", "1e-3")
+@example("data.name", "1e400")
+@example("output", "0x1f")
 @given(keys, written | st.text(max_size=20))
 def test_any_value_of_an_option(tmp_path, key, value):
     assert_refused_or_kept(tmp_path, [f"--{key}={value}"])
