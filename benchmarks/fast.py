@@ -3,7 +3,7 @@
     python benchmarks/fast.py --data FOLDER_WITH_TFDS --json benchmarks/results/fast.json
 
 CIFAR-10 shrunk to 16 px, ResNet-18 of small width. A candidate whose step costs more (four views) gets fewer epochs,
-one whose step costs less (small views) more, so that multiplications and additions are equal; their count stands
+one whose step costs less (small views) more, so that multiplications and additions are alike; their count stands
 beside each figure. Every run also keeps a moving average of its weights, which changes nothing in training, so each
 candidate is judged with and without. Finished candidates stay in the JSON: the same command goes on after the last.
 """

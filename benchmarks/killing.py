@@ -42,9 +42,14 @@ SETTINGS = {
     "evaluation.fractions": "[1.0]",
     "evaluation.linear_epochs": 20,
 }
-# Of the process, not of the run.
-COSTS = {"images_per_second", "epoch_seconds", "seconds", "seconds_this_process"}
-COSTS |= {"peak_memory_gib", "first_execution_seconds"}
+TIMES = {
+    "images_per_second",
+    "epoch_seconds",
+    "seconds",
+    "seconds_this_process",
+    "first_execution_seconds",
+    "peak_memory_gib",
+}
 OPERATIONS = {"open", "os.rename", "os.remove", "os.link", "os.mkdir"}
 
 servers = multiprocessing.get_context("forkserver")
@@ -190,14 +195,14 @@ def check_remains(folder):
 
 
 def check_same(folder, reference):
-    """All that does not tell time or memory is that of the reference, bit for bit, and nothing else lies there."""
+    """All that does not tell time is that of the reference, bit for bit, and nothing else lies there."""
     assert names(folder) == names(reference), names(folder) ^ names(reference)
     for path in sorted((reference / "checkpoints").iterdir()):
         (arrays, meta), (other, other_meta) = load(path), load(folder / "checkpoints" / path.name)
         assert arrays.keys() == other.keys()
         for name, array in arrays.items():
             np.testing.assert_array_equal(array, other[name], err_msg=f"{folder} {path.name} {name}", strict=True)
-        assert costless(meta) == costless(other_meta)
+        assert timeless(meta) == timeless(other_meta)
     for read in (rows, result, weights):
         assert read(folder) == read(reference), f"{read.__name__} of {folder}"
     for name in ("views.png", "curves.png"):
@@ -209,19 +214,19 @@ def names(folder):
     return {path.relative_to(folder) for path in folder.rglob("*") if "tfevents" not in path.name}
 
 
-def costless(value):
+def timeless(value):
     if isinstance(value, dict):
-        return {key: costless(item) for key, item in value.items() if key not in COSTS}
-    return [costless(item) for item in value] if isinstance(value, list) else value
+        return {key: timeless(item) for key, item in value.items() if key not in TIMES}
+    return [timeless(item) for item in value] if isinstance(value, list) else value
 
 
 def rows(folder):
     with (folder / "metrics.csv").open() as file:
-        return costless(list(csv.DictReader(file)))
+        return timeless(list(csv.DictReader(file)))
 
 
 def result(folder):
-    return costless(json.loads((folder / "result.json").read_text()))
+    return timeless(json.loads((folder / "result.json").read_text()))
 
 
 def weights(folder):

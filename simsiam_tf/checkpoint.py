@@ -47,6 +47,7 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict]:
 
     Raises:
         CorruptCheckpoint: the file does not read back as it was written.
+        InputError: the file cannot be read at all.
     """
     try:
         with path.open("rb") as file:
@@ -57,7 +58,11 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict]:
             with np.load(file, allow_pickle=False) as content:
                 arrays = dict(content)
         return arrays, json.loads(str(arrays.pop(META)))
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:  # sealed, but none of ours
+    except OSError as error:  # says nothing of the content: going on from an older one would drop this one
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror or error}); see to it and run the same command again"
+        ) from error
+    except (EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:  # sealed, but none of ours
         raise CorruptCheckpoint(f"{path}: {error}") from error
 
 

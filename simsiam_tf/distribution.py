@@ -12,6 +12,7 @@ import re
 import time
 import zlib
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.distribute.cluster_resolver.slurm_cluster_resolver import expand_hostlist, expand_tasks_per_node
@@ -21,9 +22,18 @@ from simsiam_tf.errors import InputError
 from simsiam_tf.interrupt import Interrupted
 
 log = logging.getLogger("simsiam_tf")
-# A worker that is silent for so long counts as dead: the default of TensorFlow's coordination service.
-SILENCE_SECONDS = 10
-LINGER_SECONDS = 2
+# May differ between the workers of a run: where things lie, and what only the first one does.
+OWN = {
+    "name",
+    "output",
+    "data.path",
+    "data.memory_limit_gb",
+    "training.compilation_cache",
+    "training.checkpoint_epochs",
+    "training.keep_checkpoints",
+    "monitor.tensorboard",
+}
+LINGER_SECONDS = 5
 SLURM_PORT = 8888  # of the first task on a host; the next one has the next
 
 
@@ -110,14 +120,14 @@ class Workers:
             raise InputError(
                 f"optimizer.batch_size: {size} does not divide evenly over {self.replicas} devices; give a multiple"
             )
-        settings = [(key, value) for key, value in configfile.flat(config).items() if key not in configfile.FREE]
-        own = np.array(
-            [zlib.crc32(repr(settings).encode()), len(images), zlib.crc32(os.fsencode("\n".join(images.ids)))]
-        )
+        settings = [(key, value) for key, value in configfile.flat(config).items() if key not in OWN]
+        settings += [keras.config.dtype_policy().name, len(tf.config.list_physical_devices("GPU"))]
+        names = os.fsencode("\n".join(images.ids))  # a file's name may be of any bytes
+        own = np.array([zlib.crc32(repr(settings).encode()), len(images), zlib.crc32(names)])
         if self.anywhere((self.from_chief(own) != own).any()):
             raise InputError(
-                "training.distribution: the workers do not have the same settings and training images; give all the "
-                "same command, and data with the same names"
+                "training.distribution: the workers do not have the same settings, GPUs and training images; give all "
+                "the same command, and data with the same names"
             )
 
     def wait(self):
@@ -159,7 +169,8 @@ class Workers:
 
     @contextlib.contextmanager
     def watched(self):
-        """Context in which the loss of another worker raises WorkerLost, within SILENCE_SECONDS and a little.
+        """Context in which the loss of another worker raises WorkerLost: at once if its connections break, else when
+        TensorFlow's coordination service has missed its heartbeat for 10 s.
 
         It is left with a delay: what this worker knows already, others may still be receiving from it.
         """

@@ -126,10 +126,15 @@ def diverged(config: Config, folder: RunFolder | None, record, error: Diverged) 
 
 
 class EndOfPart(keras.callbacks.Callback):
-    """Ends `fit` after an epoch that is only a part of one; what comes after it is another fit."""
+    """Ends `fit` after so many epochs of the run, which is not at its end; what comes after them is another fit."""
+
+    def __init__(self, epochs):
+        super().__init__()
+        self.epochs = epochs
 
     def on_epoch_end(self, epoch, logs=None):
-        self.model.stop_training = True
+        if epoch + 1 == self.epochs:
+            self.model.stop_training = True
 
 
 def fit(config: Config, model, splits, callbacks, together: Together, steps_per_epoch: int) -> float:
@@ -150,7 +155,7 @@ def fit(config: Config, model, splits, callbacks, together: Together, steps_per_
         while (step := int(model.step.numpy())) < last and not together.collapsed:
             epoch, done = divmod(step, steps_per_epoch)
             steps = min(steps_per_epoch - done, last - step)
-            part = [EndOfPart()] if steps < steps_per_epoch else []
+            whole = steps == steps_per_epoch
             stage_end, size = next(stage for stage in stages if epoch < stage[0])
             if config.augmentation.view_sizes:
                 model.use_augmenter(build_augmenter(config, size))
@@ -159,9 +164,9 @@ def fit(config: Config, model, splits, callbacks, together: Together, steps_per_
             model.fit(
                 together.workers.batches(functools.partial(batches, step)),
                 initial_epoch=epoch,
-                epochs=config.optimizer.epochs if part else min(stage_end, last // steps_per_epoch),
+                epochs=last // steps_per_epoch if whole else config.optimizer.epochs,
                 steps_per_epoch=steps,
-                callbacks=[*part, *callbacks],
+                callbacks=[EndOfPart(stage_end if whole else epoch + 1), *callbacks],
                 shuffle=False,
                 verbose=0,
             )

@@ -59,7 +59,7 @@ def assert_same_state(folder, other):
         np.testing.assert_array_equal(array, b[name], err_msg=name)
 
 
-def wait_for(condition, process, seconds=120):
+def wait_for(condition, process, seconds=600):
     limit = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.communicate()[1]

@@ -179,3 +179,12 @@ def test_a_foreign_checkpoint_changes_nothing():
     with pytest.raises(InputError, match="of another model"):
         restore(arrays, {"model": variables, "optimizer": variables})
     np.testing.assert_array_equal(variables[0], np.zeros(3))
+
+
+def test_a_file_that_cannot_be_read_is_not_taken_for_a_bad_one(tmp_path):
+    """Going on from an older one would drop it, and its disk may come back."""
+    folder = CheckpointFolder(tmp_path)
+    folder.save(1, {"a": np.zeros(1)}, {})
+    (tmp_path / "step-0000000002.npz").mkdir()
+    with pytest.raises(InputError, match=r"step-0000000002.npz: cannot be read"):
+        folder.newest()

@@ -99,7 +99,9 @@ def test_the_two_workers_of_compose_name_each_other():
         assert services[name]["profiles"] == ["two-workers"]  # not started unless named
 
 
-@pytest.mark.parametrize(("code", "requeued", "left"), [(0, False, 0), (75, True, 0), (2, False, 2), (3, False, 3)])
+@pytest.mark.parametrize(
+    ("code", "requeued", "left"), [(0, False, 0), (75, True, 0), (137, True, 0), (2, False, 2), (3, False, 3)]
+)
 def test_slurm_queues_an_interrupted_run_again(tmp_path, code, requeued, left):
     for name, body in {
         "srun": f'echo "$@" > {tmp_path}/words; exit {code}',
@@ -115,6 +117,10 @@ def test_slurm_queues_an_interrupted_run_again(tmp_path, code, requeued, left):
     assert (tmp_path / "again").exists() == requeued
     if requeued:
         assert (tmp_path / "again").read_text() == "requeue 7\n"
+        (tmp_path / "again").unlink()
+        last = environment | {"SLURM_RESTART_COUNT": "20"}
+        assert subprocess.run(command, env=last, check=False).returncode == code
+        assert not (tmp_path / "again").exists()
 
 
 def test_every_script_is_shell():

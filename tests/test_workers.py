@@ -147,7 +147,7 @@ def test_workers_that_are_stopped_and_killed_end_in_the_weights_of_one_device(cr
     assert two.codes() == [-signal.SIGKILL, 75], two.said()
     assert_lost(two, 1)
 
-    steps = int(checkpoints.files()[0].stem.removeprefix("step-")) + 4
+    steps = max(30, int(checkpoints.files()[0].stem.removeprefix("step-")) + 4)
     last = crew(2, training__stop_after_steps=steps)
     assert last.codes() == [0, 0], last.said()
     assert [path.name for path in tmp_path.glob("host*")] == ["host0"]  # the others write nothing

@@ -67,6 +67,8 @@ stage check 90 bash -c check
 stage smoke 120 "$PYTHON" -m simsiam_tf train --config digits --name smoke --output "$WORK/runs" --optimizer.epochs 2 \
     --evaluation.baselines "[]" --evaluation.fractions "[1.0]"
 benchmark augmentation
+stage augmentation_224 120 "$PYTHON" benchmarks/augmentation.py --recipe imagenet --image-size 224 --batch-size 128 \
+    --json "$RESULTS/augmentation_224.json"
 benchmark step --batch-size "${BATCH:-512}" --steps 20 --precision bfloat16
 benchmark epoch --images "${IMAGES:-51200}" --batch-size "${BATCH:-512}" --width 64 --image-size 32
 benchmark step_profile --batch-size "${BATCH:-512}" --precision bfloat16

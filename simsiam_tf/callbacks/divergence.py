@@ -1,12 +1,15 @@
 """Ends a training whose loss is NaN or infinite before anything of it is saved."""
 
 import keras
+import tensorflow as tf
 
 from simsiam_tf.errors import Diverged
 
 
 class DivergenceMonitor(keras.callbacks.Callback):
     """Raises `Diverged` out of `fit` when the method has met a loss or gradients that are not finite.
+
+    At the end of an epoch the weights and statistics are looked at, too: an update, or a variance, can overflow alone.
 
     The method notes the step on the device. Asking it waits for the device, hence only every so often.
     Put it first: an epoch that has diverged then ends before other callbacks look at it or save it.
@@ -34,3 +37,8 @@ class DivergenceMonitor(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.check()
+        if not all(
+            bool(tf.reduce_all(tf.math.is_finite(v))) for v in self.model.weights if v.dtype.startswith("float")
+        ):
+            step = int(self.model.step.numpy()) - 1
+            raise Diverged(step, self.steps_per_epoch or self.params["steps"])

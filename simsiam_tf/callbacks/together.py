@@ -13,7 +13,8 @@ class Together(keras.callbacks.Callback):
         workers: `distribution.Workers`.
         interrupt: Interrupt of this process.
         monitor: CollapseMonitor of the chief, or None.
-        every: Batches between two questions to the other workers, whether they were asked to stop.
+        every: Steps between two questions to the other workers, whether they were asked to stop, and never within an
+            execution.
 
     Attributes:
         requested: A worker was asked to stop.
@@ -39,7 +40,7 @@ class Together(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._batches += 1
-        if self._batches % self.every == 0:
+        if self._batches % max(1, self.every // self.model.steps_per_execution) == 0:
             self.requested = self.workers.anywhere(self.interrupt.requested)
             if not self.workers.chief:  # it has still to save, and then leaves, too
                 self.check()

@@ -133,7 +133,7 @@ def name_skipped(path, *image_sets):
     lines = [f"{shown(name)}: {why}\n" for images in image_sets if images for name, why in images.skipped.items()]
     if lines:
         with replacing(path) as partial:
-            partial.write_text("".join(lines))
+            partial.write_text("".join(lines), encoding="utf-8")
         log.warning("all that are skipped are named in %s", path)
     else:
         path.unlink(missing_ok=True)  # of an earlier time

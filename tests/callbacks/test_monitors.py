@@ -5,12 +5,13 @@ import logging
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from simsiam_tf import CollapseMonitor, KNNMonitor, LinearProbe
-from simsiam_tf.callbacks import MonitorImages, Rates, ViewImages, view_grid
+from simsiam_tf.callbacks import DivergenceMonitor, MonitorImages, Rates, ViewImages, view_grid
 from simsiam_tf.data import from_arrays
 from simsiam_tf.diagnostics import collapse_report
-from simsiam_tf.errors import InputError
+from simsiam_tf.errors import Diverged, InputError
 from simsiam_tf.evaluation.knn import knn_accuracy
 
 CLASSES = np.arange(64) % 4
@@ -188,3 +189,16 @@ def test_a_foreign_model_is_refused(callback):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     with pytest.raises(InputError, match="SimSiam"):
         callback.set_model(model)
+
+
+def test_an_update_that_overflows_alone_ends_the_epoch(small_model, images):
+    """Loss and gradients were finite: only the weights tell."""
+    model = small_model()
+    model.train_step(tf.constant(images[:16]))
+    monitor = DivergenceMonitor(steps_per_epoch=4)
+    monitor.set_model(model)
+    monitor.on_epoch_end(0)
+    variance = model.backbone.get_layer("bn1").moving_variance
+    variance.assign(tf.fill(variance.shape, np.inf))
+    with pytest.raises(Diverged, match=r"step 1, batch 1 of 4 of epoch 1"):
+        monitor.on_epoch_end(0)
