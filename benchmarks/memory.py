@@ -24,6 +24,7 @@ def samples(folder, log, epochs, every=0.2):
         time.sleep(every)
     process.join()
     assert process.exitcode == 0, log.read_text()
+    assert _epochs(folder / "metrics.csv") == epochs
     return np.array([row for row in rows if row[1]])
 
 
