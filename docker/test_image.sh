@@ -45,6 +45,13 @@ build() { DOCKER_BUILDKIT=1 docker build --network host --build-arg DEVICE=cpu -
 twice build . || fail "docker build"
 echo "ok ${SECONDS}s: built, $(docker image inspect -f '{{.Size}}' "$image" | awk '{printf "%.2f GB", $1 / 1e9}')"
 
+if command -v docker-compose >/dev/null; then
+    for overlay in compose.yaml compose.gpu.yaml; do
+        docker-compose -f docker/compose.yaml -f "docker/$overlay" config -q >"$work/log" 2>&1 || fail "docker/$overlay"
+    done
+    echo "ok ${SECONDS}s: compose files"
+fi
+
 user=$(id -u)
 [ "$user" != 0 ] || user=1234
 mkdir "$work/runs" && chown "$user" "$work/runs"

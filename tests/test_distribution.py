@@ -1,5 +1,6 @@
 """Several devices give what one gives; which cluster a worker finds itself in."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from simsiam_tf import distribution, recipe
-from simsiam_tf.config import Config, OptimizerConfig
+from simsiam_tf.config import Config, OptimizerConfig, TrainingConfig
 from simsiam_tf.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -62,6 +63,33 @@ def test_a_part_of_a_batch_gets_the_views_that_it_has_in_the_whole():
     seed = tf.constant([1, 2])
     parts = [augmenter(images[i : i + 4], seed, part=tf.constant(i // 4), parts=3) for i in (0, 4, 8)]
     np.testing.assert_array_equal(np.concatenate(parts), augmenter(images, seed))
+
+
+def test_workers_that_would_not_be_one_run_are_refused(monkeypatch):
+    """What each tells the others, and what it does when the first one tells something else."""
+    told = []
+    workers = distribution.Workers()
+
+    def tells(config, ids=("a", "b")):
+        monkeypatch.setattr(workers, "from_chief", lambda own: told.append(own) or own)
+        workers.check(config, Names(ids))
+        return tuple(told[-1])
+
+    config = Config()
+    other = dataclasses.replace(config, training=TrainingConfig(stop_after_steps=3))
+    assert tells(config) == tells(dataclasses.replace(config, output="elsewhere"))
+    assert len({tells(config), tells(other), tells(config, ("b", "a")), tells(config, ("a",))}) == 4
+    monkeypatch.setattr(workers, "from_chief", lambda own: told[0] + 1)
+    with pytest.raises(InputError, match="do not have the same settings"):
+        workers.check(config, Names(("a", "b")))
+
+
+class Names(tuple):
+    """Images of which only the names matter."""
+
+    @property
+    def ids(self):
+        return list(self)
 
 
 def tf_config(monkeypatch, cluster, kind="worker", index=0):

@@ -1,6 +1,5 @@
 """Real processes on this machine that train together: equal to one, killed, asked to stop, gone on with."""
 
-import csv
 import json
 import os
 import signal
@@ -8,15 +7,14 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from simsiam_tf import cli
 from simsiam_tf.checkpoint import CheckpointFolder
+from small_run import ROOT, newest, rows
 
-ROOT = Path(__file__).parents[1]
 SECONDS = 900  # what a start may take; half a minute on an idle machine
 # Endless, for all that the tests see: they stop it, or say where it ends.
 SMALL = {
@@ -113,16 +111,6 @@ def crew(tmp_path):
         each.kill()
 
 
-def newest(output):
-    arrays, _ = CheckpointFolder(output / "run" / "checkpoints").newest()
-    return arrays
-
-
-def rows(output):
-    with (output / "run" / "metrics.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
 def assert_lost(crew, index):
     """This worker said in one line that another one is gone."""
     lines = crew.errors[index].read_text().splitlines()
@@ -153,13 +141,12 @@ def test_workers_that_are_stopped_and_killed_end_in_the_weights_of_one_device(cr
     assert [path.name for path in tmp_path.glob("host*")] == ["host0"]  # the others write nothing
 
     assert cli.main(arguments(tmp_path / "one", training__stop_after_steps=steps)) == 0
-    many, one = newest(tmp_path / "host0"), newest(tmp_path / "one")
+    one_run = tmp_path / "one" / "run"
+    many, one = newest(run), newest(one_run)
     assert many.keys() == one.keys()
     for name, array in one.items():
         np.testing.assert_allclose(many[name], array, rtol=0, atol=1e-5, err_msg=name)
-    assert float(rows(tmp_path / "host0")[0]["loss"]) == pytest.approx(
-        float(rows(tmp_path / "one")[0]["loss"]), abs=1e-6
-    )
-    for row, other in zip(rows(tmp_path / "host0"), rows(tmp_path / "one"), strict=True):
+    assert float(rows(run)[0]["loss"]) == pytest.approx(float(rows(one_run)[0]["loss"]), abs=1e-6)
+    for row, other in zip(rows(run), rows(one_run), strict=True):
         for name in ("epoch", "step", "learning_rate", "knn_accuracy", "val_probe_accuracy", "feature_std"):
             assert float(row[name]) == pytest.approx(float(other[name]), abs=1e-4), (row["epoch"], name)

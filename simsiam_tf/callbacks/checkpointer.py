@@ -1,10 +1,8 @@
 """Saves the whole training state at the end of epochs and when the run is asked to stop."""
 
 import keras
-import numpy as np
 
 from simsiam_tf.checkpoint import CheckpointFolder, collect, restore
-from simsiam_tf.errors import Diverged
 
 
 class Checkpointer(keras.callbacks.Callback):
@@ -50,15 +48,12 @@ class Checkpointer(keras.callbacks.Callback):
             self.folder.tidy(int(self.model.step.numpy()))  # a kill may have come between the last save and this
 
     def save(self, best=False):
-        step, arrays = int(self.model.step.numpy()), collect(self.groups())
-        if not all(np.isfinite(array).all() for array in arrays.values()):  # an update that overflowed
-            raise Diverged(step - 1, self.divergence.steps_per_epoch)
         meta = {"rows": self.record.rows, "monitor": self.monitor.state if self.monitor else {}}
-        self.folder.save(step, arrays, meta, best)
+        self.folder.save(int(self.model.step.numpy()), collect(self.groups()), meta, best)
 
     def on_train_batch_end(self, batch, logs=None):
         if self.interrupt.requested:
-            self.divergence.check()
+            self.divergence.check_state()
             self.save()
             self.interrupt.check()
 

@@ -10,6 +10,7 @@ class DivergenceMonitor(keras.callbacks.Callback):
     """Raises `Diverged` out of `fit` when the method has met a loss or gradients that are not finite.
 
     At the end of an epoch the weights and statistics are looked at, too: an update, or a variance, can overflow alone.
+    Of several workers all must have it: they then come to the same verdict at the same step.
 
     The method notes the step on the device. Asking it waits for the device, hence only every so often.
     Put it first: an epoch that has diverged then ends before other callbacks look at it or save it.
@@ -30,15 +31,19 @@ class DivergenceMonitor(keras.callbacks.Callback):
         if step >= 0:
             raise Diverged(step, self.steps_per_epoch or self.params["steps"])
 
+    def check_state(self):
+        """`check`, and raise `Diverged` if a number that a checkpoint would hold is not finite."""
+        self.check()
+        probe = [] if self.model.probe is None else self.model.probe.variables
+        variables = [*self.model.weights, *self.model.optimizer.variables, *probe]
+        if not all(bool(tf.reduce_all(tf.math.is_finite(v))) for v in variables if v.dtype.startswith("float")):
+            step = int(self.model.step.numpy()) - 1
+            raise Diverged(step, self.steps_per_epoch or self.params["steps"])
+
     def on_train_batch_end(self, batch, logs=None):
         self._batches += 1
         if self._batches % self.every == 0:
             self.check()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.check()
-        if not all(
-            bool(tf.reduce_all(tf.math.is_finite(v))) for v in self.model.weights if v.dtype.startswith("float")
-        ):
-            step = int(self.model.step.numpy()) - 1
-            raise Diverged(step, self.steps_per_epoch or self.params["steps"])
+        self.check_state()
