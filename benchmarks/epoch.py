@@ -17,11 +17,11 @@ import numpy as np
 import record
 import tensorflow as tf
 
-from simsiam_tf.assemble import build_method, compile_method, set_up
 from simsiam_tf.callbacks import Rates
-from simsiam_tf.config import BackboneConfig, Config, DataConfig, OptimizerConfig, TrainingConfig
 from simsiam_tf.data import training_batches
 from simsiam_tf.data.sources import from_arrays
+from simsiam_tf.runs.build import build_method, compile_method, set_up
+from simsiam_tf.settings.schema import BackboneConfig, Config, DataConfig, OptimizerConfig, TrainingConfig
 
 
 def parse():

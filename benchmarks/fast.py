@@ -20,14 +20,15 @@ import flops
 import keras
 import record
 
-from simsiam_tf import configfile
-from simsiam_tf.assemble import build_method, compile_method, load_data, set_up, view_stages
-from simsiam_tf.callbacks import ProgressBar, Together
-from simsiam_tf.distribution import Workers
+from simsiam_tf.callbacks import ProgressBar
 from simsiam_tf.evaluation.features import extract
 from simsiam_tf.evaluation.knn import knn_predict
-from simsiam_tf.interrupt import Interrupt
-from simsiam_tf.train import fit
+from simsiam_tf.runs.build import build_method, compile_method, load_data, set_up, view_stages
+from simsiam_tf.runs.interrupt import Interrupt
+from simsiam_tf.runs.together import Together
+from simsiam_tf.runs.train import fit
+from simsiam_tf.runs.workers import Workers
+from simsiam_tf.settings import files
 
 TWICE = {"optimizer.warmup_epochs": 1, "optimizer.learning_rate": 0.3}
 # Options beside the plain recipe, and epochs per epoch of it.
@@ -70,10 +71,10 @@ def configure(arguments, name, seed):
         "optimizer.epochs": round(arguments.epochs * epochs),
         "seed": seed,
     }
-    parser = configfile.OneLineParser()
-    configfile.add_config(parser)
+    parser = files.OneLineParser()
+    files.add_config(parser)
     given = [f"--{key}={value}" for key, value in (options | changes).items() if value is not None]
-    return configfile.build(parser, parser.parse_args(["--config", "cifar10_cpu", *given]))
+    return files.build(parser, parser.parse_args(["--config", "cifar10_cpu", *given]))
 
 
 def accuracy(encoder, splits):

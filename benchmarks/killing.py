@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simsiam_tf.checkpoint import CheckpointFolder, load
+from simsiam_tf.runs.checkpoint import CheckpointFolder, load
 
 SETTINGS = {
     "data.limit": 160,
@@ -53,7 +53,7 @@ TIMES = {
 OPERATIONS = {"open", "os.rename", "os.remove", "os.link", "os.mkdir"}
 
 servers = multiprocessing.get_context("forkserver")
-servers.set_forkserver_preload(["simsiam_tf.train", "sklearn.datasets"])
+servers.set_forkserver_preload(["simsiam_tf.runs.train", "sklearn.datasets"])
 
 
 def arguments(folder, **changes):
@@ -66,7 +66,8 @@ def arguments(folder, **changes):
 def live(folder, log, death, operations, changes):
     """What the process does: run the command until `death`, a pair of kind and moment; counts file operations."""
     # Imported here: the process that asks for lives needs no TensorFlow.
-    from simsiam_tf import assemble, cli
+    from simsiam_tf.cli import main as cli
+    from simsiam_tf.runs import build as assemble
 
     for descriptor in (1, 2):
         os.dup2(os.open(log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_APPEND), descriptor)
@@ -106,7 +107,7 @@ def fill(ballast):
 def two_layers(config):
     import keras
 
-    from simsiam_tf.layers import BatchNorm
+    from simsiam_tf.networks.layers import BatchNorm
 
     kernel = keras.initializers.HeNormal(seed=config.seed)
     images = keras.Input((None, None, 3))

@@ -19,18 +19,9 @@ import keras
 import numpy as np
 import record
 
-from simsiam_tf import (
-    CollapseMonitor,
-    KNNMonitor,
-    LinearProbe,
-    Rates,
-    SimSiam,
-    ViewImages,
-    backbones,
-    make_optimizer,
-    recipe,
-)
+from simsiam_tf import CollapseMonitor, KNNMonitor, LinearProbe, Rates, SimSiam, ViewImages, make_optimizer, recipe
 from simsiam_tf.callbacks import MonitorImages
+from simsiam_tf.networks import resnet as backbones
 
 EPOCHS, BATCH = 10, 64
 

@@ -15,8 +15,8 @@ CHILD = """
 import os, sys, time, json, resource
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np, tensorflow as tf
-from simsiam_tf.assemble import build_method, compile_method, has_gpu, set_up
-from simsiam_tf.config import BackboneConfig, Config, DataConfig, OptimizerConfig
+from simsiam_tf.runs.build import build_method, compile_method, has_gpu, set_up
+from simsiam_tf.settings.schema import BackboneConfig, Config, DataConfig, OptimizerConfig
 from simsiam_tf.data import training_batches
 from simsiam_tf.data.sources import from_arrays
 width, batch, size, count, steps = map(int, sys.argv[1:])

@@ -19,11 +19,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 marks = [float(sys.argv[1])]
 def mark(): marks.append(time.time())
 mark()
-from simsiam_tf import train
+from simsiam_tf.runs import train
 mark()
 import numpy as np
-from simsiam_tf.assemble import build_method, compile_method, set_up
-from simsiam_tf.config import Config, BackboneConfig, DataConfig, OptimizerConfig
+from simsiam_tf.runs.build import build_method, compile_method, set_up
+from simsiam_tf.settings.schema import Config, BackboneConfig, DataConfig, OptimizerConfig
 from simsiam_tf.data.sources import from_arrays
 from simsiam_tf.data import training_batches
 width, size, batch = map(int, sys.argv[2:5])

@@ -18,8 +18,9 @@ import record
 import tensorflow as tf
 from flops import step_flop
 
-from simsiam_tf import SimSiam, backbones, make_optimizer
-from simsiam_tf.assemble import POLICIES, has_gpu
+from simsiam_tf import SimSiam, make_optimizer
+from simsiam_tf.networks import resnet as backbones
+from simsiam_tf.runs.build import POLICIES, has_gpu
 
 try:
     import twin

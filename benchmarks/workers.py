@@ -21,11 +21,11 @@ os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[index]})
 os.environ |= {"CUDA_VISIBLE_DEVICES": "-1"}
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
-from simsiam_tf.assemble import build_method, compile_method, set_up
-from simsiam_tf.config import BackboneConfig, Config, DataConfig, OptimizerConfig, TrainingConfig
+from simsiam_tf.runs.build import build_method, compile_method, set_up
+from simsiam_tf.settings.schema import BackboneConfig, Config, DataConfig, OptimizerConfig, TrainingConfig
 from simsiam_tf.data import training_batches
 from simsiam_tf.data.sources import from_arrays
-from simsiam_tf.distribution import Workers
+from simsiam_tf.runs.workers import Workers
 config = Config(backbone=BackboneConfig(width=width), data=DataConfig(image_size=size),
                 optimizer=OptimizerConfig(batch_size=share * count), training=TrainingConfig(
                     distribution="multi_worker" if count > 1 else "none", sync_batch_norm=bool(synchronized)))

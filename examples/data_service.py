@@ -19,8 +19,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import tensorflow as tf
 
-from simsiam_tf import Rates, SimSiam, backbones, make_optimizer, recipe
+from simsiam_tf import Rates, SimSiam, make_optimizer, recipe
 from simsiam_tf.data import load, training_batches
+from simsiam_tf.networks import resnet as backbones
 
 service = tf.data.experimental.service
 

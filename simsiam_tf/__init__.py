@@ -17,6 +17,7 @@ _HOME = {
     "EpochCosine": "optimizers",
     "make_optimizer": "optimizers",
     "recipe": "augment",
+    "backbones": "networks",
 }
 __all__ = [*_HOME]
 
@@ -24,7 +25,8 @@ __all__ = [*_HOME]
 def __getattr__(name):
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    home = import_module(f"{__name__}.{_HOME[name]}")
+    return home if name == "backbones" else getattr(home, name)
 
 
 def __dir__():

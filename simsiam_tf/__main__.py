@@ -5,7 +5,7 @@ import signal
 import sys
 
 from simsiam_tf.cli import INTERRUPTED
-from simsiam_tf.cli import main as run
+from simsiam_tf.cli.main import main as run
 
 
 def main():

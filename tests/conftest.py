@@ -36,7 +36,7 @@ def shared_data():
 @pytest.fixture
 def small_backbone():
     """Makes a backbone of two convolutions, 8 features, that trains in milliseconds."""
-    from simsiam_tf.layers import BatchNorm
+    from simsiam_tf.networks.layers import BatchNorm
 
     def build(seed=0, features=8):
         def kernel(index):
@@ -81,7 +81,7 @@ def images():
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     """A finished small run of the real command; read it only."""
-    from simsiam_tf import cli
+    from simsiam_tf.cli import main as cli
     from small_run import arguments
 
     output = tmp_path_factory.mktemp("trained")

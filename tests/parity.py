@@ -8,8 +8,9 @@ import tensorflow as tf
 import torch
 
 import oracle
-from simsiam_tf import backbones, methods, optimizers
+from simsiam_tf import methods, optimizers
 from simsiam_tf.augment import recipe
+from simsiam_tf.networks import resnet as backbones
 
 MEAN, STD = np.array([0.4914, 0.4822, 0.4465]), np.array([0.2470, 0.2435, 0.2616])
 STEPS_PER_EPOCH, EPOCHS = 2, 6

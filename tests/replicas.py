@@ -16,8 +16,8 @@ import tensorflow as tf
 from simsiam_tf import LinearProbe, SimSiam, make_optimizer, recipe
 from simsiam_tf.data import training_batches
 from simsiam_tf.data.sources import from_arrays
-from simsiam_tf.distribution import Workers
-from simsiam_tf.layers import BatchNorm
+from simsiam_tf.networks.layers import BatchNorm
+from simsiam_tf.runs.workers import Workers
 
 STEPS, BATCH = 20, 16
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simsiam_tf.checkpoint import CheckpointFolder
+from simsiam_tf.runs.checkpoint import CheckpointFolder
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}

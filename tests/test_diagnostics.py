@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf import diagnostics as dg
 from simsiam_tf.errors import InputError
+from simsiam_tf.evaluation import collapse as dg
 
 
 def with_singular_values(s, n=200, seed=0):

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf import distribution, recipe
-from simsiam_tf.config import Config, OptimizerConfig, TrainingConfig
+from simsiam_tf import recipe
 from simsiam_tf.errors import InputError
+from simsiam_tf.runs import workers as distribution
+from simsiam_tf.settings.schema import Config, OptimizerConfig, TrainingConfig
 
 ROOT = Path(__file__).parents[1]
 

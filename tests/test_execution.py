@@ -1,7 +1,8 @@
 """How often Python, TensorFlow's tracing and the device meet."""
 
-from simsiam_tf import SimSiam, assemble
-from simsiam_tf.config import Config, TrainingConfig
+from simsiam_tf import SimSiam
+from simsiam_tf.runs import build as assemble
+from simsiam_tf.settings.schema import Config, TrainingConfig
 
 
 def test_steps_per_execution_on_a_gpu_are_the_most_that_divide(monkeypatch):

@@ -3,7 +3,8 @@
 import pytest
 from flops import forward_flop, step_flop
 
-from simsiam_tf import SimSiam, backbones
+from simsiam_tf import SimSiam
+from simsiam_tf.networks import resnet as backbones
 
 HEADS = {"projection_dim": 8, "predictor_hidden": 4}
 

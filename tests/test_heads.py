@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.heads import Predictor, Projector
+from simsiam_tf.networks.heads import Predictor, Projector
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 

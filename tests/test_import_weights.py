@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from oracle import ResNet
-from simsiam_tf import cli, configfile, torch_file
-from simsiam_tf.assemble import load_data
-from simsiam_tf.export import ENDINGS
-from simsiam_tf.run import RunFolder
+from simsiam_tf.cli import main as cli
+from simsiam_tf.interop import torch_file
+from simsiam_tf.interop.export import ENDINGS
+from simsiam_tf.runs.build import load_data
+from simsiam_tf.runs.folder import RunFolder
+from simsiam_tf.settings import files
 from torch_checkpoints import agreement, checkpoint, normalised, oracle
 
 DIGITS = ["--config", "digits", "--data.limit=64", "--data.test_limit=40", "--data.image_size=12"]
@@ -66,7 +68,7 @@ def trained(imported, tmp_path_factory):
 
 def test_an_imported_run_embeds_and_exports_what_the_oracle_has(imported, official, tmp_path):
     assert run("embed", imported, "--data=test", f"--output={tmp_path / 'f.npz'}") == 0
-    config = configfile.read(imported / "config.yaml")
+    config = files.read(imported / "config.yaml")
     pixels = np.concatenate(list(load_data(config).test.batches(40, crop=12)))
     x = normalised(pixels, config.backbone.mean, config.backbone.std)
     assert agreement(np.load(tmp_path / "f.npz")["features"], official.encoder.features(x)) < 1e-4
@@ -99,7 +101,7 @@ def test_a_trained_run_that_was_exported_comes_back_the_same(trained, tmp_path):
     before = torch_file.load(output)["state_dict"]
     for key, array in exported(tmp_path / "m").items():
         np.testing.assert_array_equal(array, before[key].numpy(), err_msg=key)
-    assert configfile.read(tmp_path / "m" / "config.yaml").backbone == configfile.read(trained / "config.yaml").backbone
+    assert files.read(tmp_path / "m" / "config.yaml").backbone == files.read(trained / "config.yaml").backbone
 
 
 def test_a_diverged_run_of_imported_weights_is_not_said_to_be_another(imported, tmp_path, capsys):

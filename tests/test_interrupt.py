@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from simsiam_tf.interrupt import Interrupt, Interrupted
+from simsiam_tf.runs.interrupt import Interrupt, Interrupted
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

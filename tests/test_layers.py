@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf.layers import BatchNorm, conv, dense, kaiming_normal, layer_seed, torch_default
+from simsiam_tf.networks.layers import BatchNorm, conv, dense, kaiming_normal, layer_seed, torch_default
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 SHAPES = [(16, 3), (4, 5, 6, 3)]
@@ -166,7 +166,7 @@ os.environ.update(CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="2")
 import numpy as np, tensorflow as tf
 cpu, two = tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, two)
-from simsiam_tf.layers import BatchNorm
+from simsiam_tf.networks.layers import BatchNorm
 
 def run(strategy, x, synchronized):
     with strategy.scope():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf.losses import cross_entropy_similarity, negative_cosine
+from simsiam_tf.methods.losses import cross_entropy_similarity, negative_cosine
 
 
 def pair(n=5, d=4):

@@ -5,7 +5,9 @@ import pytest
 import tensorflow as tf
 
 from parity import Case, Twins, assert_close
-from simsiam_tf import backbones, heads, layers, methods, optimizers
+from simsiam_tf import methods, optimizers
+from simsiam_tf.networks import heads, layers
+from simsiam_tf.networks import resnet as backbones
 
 
 def decoupled_decay(patch):

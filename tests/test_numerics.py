@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf import DivergenceMonitor, SimSiam, backbones, cli, data, make_optimizer, recipe
-from simsiam_tf.checkpoint import load
+from simsiam_tf import DivergenceMonitor, SimSiam, data, make_optimizer, recipe
+from simsiam_tf.cli import main as cli
 from simsiam_tf.errors import Diverged
+from simsiam_tf.networks import resnet as backbones
+from simsiam_tf.runs.checkpoint import load
 
 STEPS, BATCH = 200, 32
 RUN = [

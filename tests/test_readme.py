@@ -38,7 +38,7 @@ def test_every_path_the_readme_links_to_exists():
 
 
 def test_the_table_of_verbs_is_complete():
-    from simsiam_tf.cli import VERBS
+    from simsiam_tf.cli.main import VERBS
 
     for verb in VERBS:
         assert f"| `{verb}" in README

@@ -6,7 +6,8 @@ import re
 
 import tensorflow as tf
 
-from simsiam_tf import cli, train
+from simsiam_tf.cli import main as cli
+from simsiam_tf.runs import train
 from small_run import arguments
 
 

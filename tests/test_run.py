@@ -5,7 +5,7 @@ import json
 import keras
 import numpy as np
 
-from simsiam_tf import cli
+from simsiam_tf.cli import main as cli
 from small_run import arguments, assert_same_state, rows
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simsiam_tf import cli
+from simsiam_tf.cli import main as cli
 from simsiam_tf.data.decode import FORMATS, UnreadableImage, check_header, read_square
 from simsiam_tf.data.folder import EXTENSIONS
 from simsiam_tf.errors import InputError
-from simsiam_tf.run import RunFolder
+from simsiam_tf.runs.folder import RunFolder
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_lambda_is_refused_in_one_line_and_not_run(run, tmp_path, capfd):
         ("subprocess", "Popen"),
         ("keras.utils", "get_file"),
         ("keras.src.saving.saving_lib", "load_model"),
-        ("simsiam_tf.cli", "main"),
+        ("simsiam_tf.cli.main", "main"),
     ],
 )
 @pytest.mark.parametrize("kind", ["layer", "function"])

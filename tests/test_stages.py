@@ -4,16 +4,17 @@ import keras
 import numpy as np
 import pytest
 
-from simsiam_tf import assemble, cli
-from simsiam_tf.callbacks import Together
-from simsiam_tf.checkpoint import CheckpointFolder
-from simsiam_tf.config import AugmentationConfig, Config, DataConfig, OptimizerConfig, TrainingConfig
+from simsiam_tf.cli import main as cli
 from simsiam_tf.data import Splits
 from simsiam_tf.data.sources import from_arrays
-from simsiam_tf.distribution import Workers
 from simsiam_tf.errors import InputError
-from simsiam_tf.interrupt import Interrupt
-from simsiam_tf.train import fit
+from simsiam_tf.runs import build as assemble
+from simsiam_tf.runs.checkpoint import CheckpointFolder
+from simsiam_tf.runs.interrupt import Interrupt
+from simsiam_tf.runs.together import Together
+from simsiam_tf.runs.train import fit
+from simsiam_tf.runs.workers import Workers
+from simsiam_tf.settings.schema import AugmentationConfig, Config, DataConfig, OptimizerConfig, TrainingConfig
 from small_run import arguments
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from simsiam_tf import torch_file
 from simsiam_tf.errors import InputError
+from simsiam_tf.interop import torch_file
 
 LEGACY = {"_use_new_zipfile_serialization": False}
 FORMATS = pytest.mark.parametrize("options", [{}, LEGACY], ids=["zip", "legacy"])

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from simsiam_tf import cli
+from simsiam_tf.cli import main as cli
 
 
 def test_evaluate_takes_overrides_of_its_own_and_no_others(run, capsys):
@@ -101,7 +101,8 @@ def test_export_refuses_unknown_formats_and_endings(run, tmp_path, capsys):
 
 @pytest.mark.parametrize("format", ["saved_model", "onnx"])
 def test_a_mixed_precision_network_is_exported_in_float32(format, tmp_path):
-    from simsiam_tf import backbones, export
+    from simsiam_tf.interop import export
+    from simsiam_tf.networks import resnet as backbones
 
     keras.config.set_dtype_policy("mixed_bfloat16")
     backbone = backbones.build("resnet18", width=4)
@@ -109,7 +110,7 @@ def test_a_mixed_precision_network_is_exported_in_float32(format, tmp_path):
 
 
 def test_export_notices_a_model_that_differs(run, tmp_path, monkeypatch):
-    from simsiam_tf import export
+    from simsiam_tf.interop import export
 
     backbone = keras.models.load_model(run / "backbone.keras")
     wrong = dict(export.FORMATS, keras=lambda model, path: lambda images: 1.001 * np.asarray(model(images)))

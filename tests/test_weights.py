@@ -5,18 +5,20 @@ import pytest
 import torch
 
 from oracle import ResNet
-from simsiam_tf import configfile, torch_state, transfer, weights
-from simsiam_tf.assemble import build_method
 from simsiam_tf.errors import InputError
+from simsiam_tf.interop import torch_state, weights
+from simsiam_tf.runs import transfer
+from simsiam_tf.runs.build import build_method
+from simsiam_tf.settings import files
 from torch_checkpoints import CIFAR, IMAGENET, MEAN, STD, agreement, checkpoint, images, normalised, oracle
 
 NETWORKS = pytest.mark.parametrize("network", [CIFAR, IMAGENET], ids=["resnet18", "resnet50"])
 
 
 def parse(*arguments):
-    parser = configfile.OneLineParser(prog="test")
-    configfile.add_config(parser)
-    return configfile.build(parser, parser.parse_args(list(arguments)))
+    parser = files.OneLineParser(prog="test")
+    files.add_config(parser)
+    return files.build(parser, parser.parse_args(list(arguments)))
 
 
 def brought_in(path, *given):

@@ -11,8 +11,8 @@ import time
 import numpy as np
 import pytest
 
-from simsiam_tf import cli
-from simsiam_tf.checkpoint import CheckpointFolder
+from simsiam_tf.cli import main as cli
+from simsiam_tf.runs.checkpoint import CheckpointFolder
 from small_run import ROOT, newest, rows
 
 SECONDS = 900  # what a start may take; half a minute on an idle machine

@@ -7,7 +7,6 @@ from simsiam_tf.callbacks.knn import KNNMonitor
 from simsiam_tf.callbacks.linear import LinearProbe
 from simsiam_tf.callbacks.progress import ProgressBar
 from simsiam_tf.callbacks.record import Rates, RunRecord
-from simsiam_tf.callbacks.together import Together
 from simsiam_tf.callbacks.views import ViewImages, view_grid
 
 __all__ = [
@@ -19,7 +18,6 @@ __all__ = [
     "ProgressBar",
     "Rates",
     "RunRecord",
-    "Together",
     "ViewImages",
     "view_grid",
 ]

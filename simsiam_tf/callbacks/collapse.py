@@ -5,8 +5,8 @@ import logging
 import keras
 
 from simsiam_tf.callbacks.features import MonitorImages
-from simsiam_tf.diagnostics import collapse_report
 from simsiam_tf.errors import InputError
+from simsiam_tf.evaluation.collapse import collapse_report
 from simsiam_tf.evaluation.features import Extractor
 
 log = logging.getLogger("simsiam_tf.collapse")

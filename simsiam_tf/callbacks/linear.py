@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from simsiam_tf.callbacks.features import as_monitor_images
 from simsiam_tf.errors import InputError
-from simsiam_tf.layers import BatchNorm
+from simsiam_tf.networks.layers import BatchNorm
 
 
 class _Head:

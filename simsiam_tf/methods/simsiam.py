@@ -4,9 +4,9 @@ import keras
 import tensorflow as tf
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.heads import Predictor, Projector
-from simsiam_tf.losses import negative_cosine
 from simsiam_tf.methods.base import Method
+from simsiam_tf.methods.losses import negative_cosine
+from simsiam_tf.networks.heads import Predictor, Projector
 
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")

@@ -10,8 +10,8 @@ import tensorflow as tf
 from simsiam_tf import CollapseMonitor, KNNMonitor, LinearProbe
 from simsiam_tf.callbacks import DivergenceMonitor, MonitorImages, Rates, ViewImages, view_grid
 from simsiam_tf.data import from_arrays
-from simsiam_tf.diagnostics import collapse_report
 from simsiam_tf.errors import Diverged, InputError
+from simsiam_tf.evaluation.collapse import collapse_report
 from simsiam_tf.evaluation.knn import knn_accuracy
 
 CLASSES = np.arange(64) % 4

@@ -14,10 +14,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from threadpoolctl import threadpool_limits
 
 from simsiam_tf import data
-from simsiam_tf.backbones import build
 from simsiam_tf.evaluation.features import extract, in_batches, raw_pixels
 from simsiam_tf.evaluation.knn import knn_predict
 from simsiam_tf.evaluation.linear import epoch_order, linear_probe
+from simsiam_tf.networks.resnet import build
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -91,8 +91,12 @@ def test_knn_predicts_what_scikit_learn_predicts(name, k, temperature, request):
         return np.exp((1 - distance) / temperature)
 
     reference = KNeighborsClassifier(k, weights=weights, algorithm="brute", metric="cosine")
-    expected = reference.fit(bank.astype(float), labels).predict(queries.astype(float))
-    np.testing.assert_array_equal(knn_predict(bank, labels, queries, k, temperature), expected)
+    shares = reference.fit(bank.astype(float), labels).predict_proba(queries.astype(float))  # (n, 10)
+    second, first = np.sort(shares)[:, -2:].T
+    other = knn_predict(bank, labels, queries, k, temperature) != shares.argmax(axis=1)
+    # Cosines of an untrained network are so alike that float32 may take another k-th neighbour, by processor.
+    assert other.mean() <= 1e-3
+    assert (first - second)[other].max(initial=0) <= 1 / k
 
 
 def initial_kernel(x, y, x_test, y_test, seed):

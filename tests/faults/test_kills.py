@@ -6,7 +6,7 @@ import time
 import killing
 import pytest
 
-from simsiam_tf.checkpoint import CorruptCheckpoint
+from simsiam_tf.runs.checkpoint import CorruptCheckpoint
 
 
 def test_killed_at_random_moments(undisturbed, tmp_path):

@@ -5,12 +5,12 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from simsiam_tf import configfile
-from simsiam_tf.config import Config
 from simsiam_tf.errors import InputError
+from simsiam_tf.settings import files
+from simsiam_tf.settings.schema import Config
 
-KEYS = sorted(configfile.flat(Config()))
-DEFAULT = yaml.safe_dump(configfile.yaml_values(Config())).encode()
+KEYS = sorted(files.flat(Config()))
+DEFAULT = yaml.safe_dump(files.yaml_values(Config())).encode()
 many = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 keys = st.sampled_from(KEYS)
@@ -23,16 +23,16 @@ nested = st.recursive(plain, lambda v: st.lists(v, max_size=3) | st.dictionaries
 
 
 def assert_refused_or_kept(tmp_path, arguments):
-    parser = configfile.OneLineParser(prog="simsiam-tf train")
-    configfile.add_config(parser)
+    parser = files.OneLineParser(prog="simsiam-tf train")
+    files.add_config(parser)
     try:
-        config = configfile.build(parser, parser.parse_args(arguments))
+        config = files.build(parser, parser.parse_args(arguments))
     except InputError as error:
         message = str(error)
         assert message and "\n" not in message  # noqa: PT018 - a refusal need not come
         return
-    configfile.write(config, tmp_path / "kept.yaml")
-    assert configfile.read(tmp_path / "kept.yaml") == config
+    files.write(config, tmp_path / "kept.yaml")
+    assert files.read(tmp_path / "kept.yaml") == config
 
 
 def assert_file_refused_or_kept(tmp_path, content):
@@ -83,12 +83,12 @@ def test_any_value_of_an_option(tmp_path, key, value):
 def test_numbers_that_are_none_are_refused(tmp_path, key, value):
     (tmp_path / "odd.yaml").write_text("{}: {{{}: .{}}}".format(*key.split("."), value).replace(".-", "-."))
     with pytest.raises(InputError, match=f"{key}: -?{value.strip('-')} is out of range; give a finite number"):
-        configfile.read(tmp_path / "odd.yaml")
+        files.read(tmp_path / "odd.yaml")
 
 
 def test_whole_numbers_have_a_limit():
-    parser = configfile.OneLineParser(prog="simsiam-tf train")
-    configfile.add_config(parser)
+    parser = files.OneLineParser(prog="simsiam-tf train")
+    files.add_config(parser)
     with pytest.raises(InputError, match=r"seed: 2147483648 is out of range"):
-        configfile.build(parser, parser.parse_args(["--seed=2147483648"]))
-    assert configfile.build(parser, parser.parse_args(["--seed=2147483647"])).seed == 2147483647
+        files.build(parser, parser.parse_args(["--seed=2147483648"]))
+    assert files.build(parser, parser.parse_args(["--seed=2147483647"])).seed == 2147483647

@@ -6,8 +6,8 @@ import subprocess
 import sys
 import time
 
-from simsiam_tf import cli
-from simsiam_tf.checkpoint import CheckpointFolder
+from simsiam_tf.cli import main as cli
+from simsiam_tf.runs.checkpoint import CheckpointFolder
 from small_run import ENVIRONMENT, ROOT, arguments, assert_same_state, rows, start, wait_for
 
 

@@ -13,8 +13,8 @@ import struct
 import zipfile
 from pathlib import Path
 
-from simsiam_tf import torch_pickle
 from simsiam_tf.errors import InputError, unwritable
+from simsiam_tf.interop import torch_pickle
 
 MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # begins the format before 1.6
 LEGACY_PROTOCOL = 1001

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 
-from simsiam_tf.config import Config
 from simsiam_tf.errors import InputError
+from simsiam_tf.settings.schema import Config
 
 _AT_LEAST_ONE = [
     "data.image_size",

@@ -13,8 +13,12 @@ import time
 import keras
 import tensorflow as tf
 
-from simsiam_tf import figures, final
-from simsiam_tf.assemble import (
+from simsiam_tf.callbacks import LinearProbe, ProgressBar, Rates
+from simsiam_tf.data import training_batches
+from simsiam_tf.data.files import name_skipped
+from simsiam_tf.errors import Diverged, InputError, unwritable
+from simsiam_tf.runs import figures
+from simsiam_tf.runs.build import (
     build_augmenter,
     build_method,
     compile_method,
@@ -24,15 +28,13 @@ from simsiam_tf.assemble import (
     steps_per_execution,
     view_stages,
 )
-from simsiam_tf.callbacks import LinearProbe, ProgressBar, Rates, Together
-from simsiam_tf.config import Config
-from simsiam_tf.data import training_batches
-from simsiam_tf.data.files import name_skipped
-from simsiam_tf.distribution import Workers
-from simsiam_tf.errors import Diverged, InputError, unwritable
-from simsiam_tf.interrupt import Interrupt, Interrupted
-from simsiam_tf.run import RunFolder
-from simsiam_tf.watch import make_callbacks
+from simsiam_tf.runs.evaluate import evaluate
+from simsiam_tf.runs.folder import RunFolder
+from simsiam_tf.runs.interrupt import Interrupt, Interrupted
+from simsiam_tf.runs.monitors import make_callbacks
+from simsiam_tf.runs.together import Together
+from simsiam_tf.runs.workers import Workers
+from simsiam_tf.settings.schema import Config
 
 log = logging.getLogger("simsiam_tf")
 
@@ -108,7 +110,7 @@ def _pretrain(config: Config, folder: RunFolder | None, interrupt: Interrupt, wo
     result = summary(config, model, record, together.monitor) | costs(callbacks, seconds)
     result["total_steps"] = config.optimizer.epochs * steps_per_epoch
     if "stopped" not in result and splits.test is not None and splits.train.labels is not None:
-        result |= final.evaluate(config, folder.load_backbone(), splits, log.info)
+        result |= evaluate(config, folder.load_backbone(), splits, log.info)
     folder.write_json(folder.result, result)
     return result
 

@@ -15,14 +15,14 @@ from simsiam_tf.callbacks import (
     ProgressBar,
     Rates,
     RunRecord,
-    Together,
     ViewImages,
 )
-from simsiam_tf.callbacks.checkpointer import Checkpointer
 from simsiam_tf.callbacks.heartbeat import Heartbeat
-from simsiam_tf.config import Config
-from simsiam_tf.distribution import Workers
-from simsiam_tf.interrupt import Interrupt
+from simsiam_tf.runs.checkpointer import Checkpointer
+from simsiam_tf.runs.interrupt import Interrupt
+from simsiam_tf.runs.together import Together
+from simsiam_tf.runs.workers import Workers
+from simsiam_tf.settings.schema import Config
 
 log = logging.getLogger("simsiam_tf")
 

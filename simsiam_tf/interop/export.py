@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.layers import BatchNorm
+from simsiam_tf.networks.layers import BatchNorm
 
 log = logging.getLogger("simsiam_tf.export")
 # Largest difference from Keras, relative to the largest feature, that still counts as the same model.

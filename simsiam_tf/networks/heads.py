@@ -3,7 +3,7 @@
 import keras
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.layers import BatchNorm, dense
+from simsiam_tf.networks.layers import BatchNorm, dense
 
 # What a BatchNorm is given; None in its place means no BatchNorm.
 AFFINE = {}

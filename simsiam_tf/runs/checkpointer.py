@@ -2,7 +2,7 @@
 
 import keras
 
-from simsiam_tf.checkpoint import CheckpointFolder, collect, restore
+from simsiam_tf.runs.checkpoint import CheckpointFolder, collect, restore
 
 
 class Checkpointer(keras.callbacks.Callback):

@@ -13,9 +13,9 @@ import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser
 
 from simsiam_tf.atomic import replacing
-from simsiam_tf.config import Config
 from simsiam_tf.errors import InputError
-from simsiam_tf.limits import check, flat, yaml_values
+from simsiam_tf.settings.limits import check, flat, yaml_values
+from simsiam_tf.settings.schema import Config
 
 # May differ from the run that a folder holds: where things lie, how long it goes on this time, what is kept.
 FREE = {
@@ -55,10 +55,8 @@ class ConfigFile(ActionConfigFile):
 
 
 def shipped_folder() -> Path:
-    """Where the shipped YAML files are: beside the package in a clone, inside it when installed."""
-    package = Path(__file__).resolve().parent
-    installed = package / "configs"
-    return installed if installed.is_dir() else package.parent / "configs"
+    """Where the shipped YAML files are: a link to the configs at the top in a clone, a folder when installed."""
+    return Path(__file__).resolve().parents[1] / "configs"
 
 
 def find(name: str) -> Path:

@@ -8,13 +8,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from simsiam_tf import diagnostics
-from simsiam_tf.assemble import build_augmenter, build_backbone
-from simsiam_tf.config import Config
 from simsiam_tf.errors import InputError
+from simsiam_tf.evaluation.collapse import effective_rank, spectrum_auc
 from simsiam_tf.evaluation.features import Extractor, raw_pixels
 from simsiam_tf.evaluation.protocol import evaluate_features, evaluate_supervised, summarise
 from simsiam_tf.evaluation.supervised import SupervisedBenchmark
+from simsiam_tf.runs.build import build_augmenter, build_backbone
+from simsiam_tf.settings.schema import Config
 
 TITLES = {
     "raw": "raw pixels",
@@ -75,8 +75,8 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
     say(f"evaluating: {TITLES['encoder']}")
     train, test = features(backbone)
     by_fraction["encoder"] = score(train, test)
-    result = {"evaluation": asdict(e), "by_fraction": by_fraction, "spectrum_auc": diagnostics.spectrum_auc(train)}
-    result["feature_effective_rank"] = diagnostics.effective_rank(train)
+    result = {"evaluation": asdict(e), "by_fraction": by_fraction, "spectrum_auc": spectrum_auc(train)}
+    result["feature_effective_rank"] = effective_rank(train)
     for row in by_fraction["encoder"]:
         if row["fraction"] == 1:
             result |= {"knn_accuracy": row["knn_accuracy"], "linear_accuracy": row["linear_accuracy"]}

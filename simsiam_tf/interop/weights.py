@@ -10,7 +10,7 @@ import re
 import numpy as np
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.torch_state import COUNTER, State
+from simsiam_tf.interop.torch_state import COUNTER, State
 
 SUFFIXES = {
     "kernel": "weight",

@@ -5,12 +5,12 @@ import math
 import keras
 import tensorflow as tf
 
-from simsiam_tf import augment, backbones, data
-from simsiam_tf.config import Config
+from simsiam_tf import augment, data, networks
 from simsiam_tf.errors import InputError
-from simsiam_tf.layers import BatchNorm
 from simsiam_tf.methods import METHODS
+from simsiam_tf.networks.layers import BatchNorm
 from simsiam_tf.optimizers import assert_routing, make_optimizer
+from simsiam_tf.settings.schema import Config
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
@@ -103,7 +103,7 @@ def build_augmenter(config: Config, image_size: int | None = None):
 def build_backbone(config: Config) -> keras.Model:
     """The freshly initialised encoder; the same seed gives the same weights."""
     b = config.backbone
-    return backbones.build(
+    return networks.build(
         b.name,
         stem=b.stem,
         width=b.width,

@@ -17,9 +17,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.distribute.cluster_resolver.slurm_cluster_resolver import expand_hostlist, expand_tasks_per_node
 
-from simsiam_tf import configfile
 from simsiam_tf.errors import InputError
-from simsiam_tf.interrupt import Interrupted
+from simsiam_tf.runs.interrupt import Interrupted
+from simsiam_tf.settings import files
 
 log = logging.getLogger("simsiam_tf")
 # May differ between the workers of a run: where things lie, and what only the first one does.
@@ -120,7 +120,7 @@ class Workers:
             raise InputError(
                 f"optimizer.batch_size: {size} does not divide evenly over {self.replicas} devices; give a multiple"
             )
-        settings = [(key, value) for key, value in configfile.flat(config).items() if key not in OWN]
+        settings = [(key, value) for key, value in files.flat(config).items() if key not in OWN]
         settings += [keras.config.dtype_policy().name, len(tf.config.list_physical_devices("GPU"))]
         names = os.fsencode("\n".join(images.ids))  # a file's name may be of any bytes
         own = np.array([zlib.crc32(repr(settings).encode()), len(images), zlib.crc32(names)])

@@ -11,11 +11,12 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from simsiam_tf import configfile, torch_state, weights
 from simsiam_tf.atomic import PARTIAL, replacing
-from simsiam_tf.checkpoint import CheckpointFolder
-from simsiam_tf.config import Config
 from simsiam_tf.errors import InputError, unwritable
+from simsiam_tf.interop import torch_state, weights
+from simsiam_tf.runs.checkpoint import CheckpointFolder
+from simsiam_tf.settings import files
+from simsiam_tf.settings.schema import Config
 
 PACKAGES = [
     "simsiam-tf",
@@ -69,7 +70,7 @@ class RunFolder:
             folder.path.mkdir(parents=True, exist_ok=True)
             folder._locked = folder.lock.open("w")
             fcntl.flock(folder._locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            configfile.write(config, folder.config)
+            files.write(config, folder.config)
         except BlockingIOError as error:
             folder.close()
             raise InputError(
@@ -90,14 +91,14 @@ class RunFolder:
         Raises:
             InputError: it is not.
         """
-        return cls(configfile.stored(path).parent)
+        return cls(files.stored(path).parent)
 
     def _same_run(self, config: Config, prefixes: tuple[str, ...] = ("",)) -> None:
         """Refuse a change of anything that decides the weights or the figures, among the keys with these prefixes."""
-        here = configfile.read(configfile.stored(self.path))
-        for key in configfile.differences(here, config):
-            if key not in configfile.FREE and key.startswith(prefixes):
-                before, now = configfile.flat(here)[key], configfile.flat(config)[key]
+        here = files.read(files.stored(self.path))
+        for key in files.differences(here, config):
+            if key not in files.FREE and key.startswith(prefixes):
+                before, now = files.flat(here)[key], files.flat(config)[key]
                 raise InputError(
                     f"name: {self.path} holds a run with another setting, {key}: {before} (now {now}); "
                     "give another --name, or delete the folder"
@@ -133,7 +134,7 @@ class RunFolder:
 
     def save_backbone(self, backbone) -> None:
         """Write the encoder in float32, atomically; it loads with Keras alone."""
-        from simsiam_tf.export import portable, save_keras
+        from simsiam_tf.interop.export import portable, save_keras
 
         with replacing(self.backbone) as partial:
             save_keras(portable(backbone), partial)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.layers import BatchNorm, conv, torch_default
+from simsiam_tf.networks.layers import BatchNorm, conv, torch_default
 
 # Means and standard deviations of the pixels of CIFAR-10's training images in [0, 1].
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from simsiam_tf import configfile, torch_file, torch_state, weights
-from simsiam_tf.assemble import build_method
-from simsiam_tf.checkpoint import restore
-from simsiam_tf.config import Config
 from simsiam_tf.errors import InputError
-from simsiam_tf.run import RunFolder
+from simsiam_tf.interop import torch_file, torch_state, weights
+from simsiam_tf.runs.build import build_method
+from simsiam_tf.runs.checkpoint import restore
+from simsiam_tf.runs.folder import RunFolder
+from simsiam_tf.settings import files
+from simsiam_tf.settings.schema import Config
 
 RECIPES = {"cifar": "cifar10", "imagenet": "imagenet"}
 
@@ -21,7 +22,7 @@ def arguments_for(state: torch_state.State, given: list[str]) -> list[str]:
     """Command-line arguments: the recipe of the file's stem, the file's architecture, then what the user gave."""
     settings = {"name": state.path.name.split(".")[0]} | torch_state.architecture(state)
     inferred = [f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in settings.items()]
-    return ["--config", RECIPES[settings["backbone.stem"]], *inferred, *configfile.file_first(given, None)]
+    return ["--config", RECIPES[settings["backbone.stem"]], *inferred, *files.file_first(given, None)]
 
 
 def import_run(state: torch_state.State, config: Config) -> tuple[RunFolder, list[str]]:
@@ -40,7 +41,7 @@ def import_run(state: torch_state.State, config: Config) -> tuple[RunFolder, lis
     parts = weights.assign(state, model.backbone, model.projector, model.predictor)
     save_method(folder.imported, model, config, state.about.get("epoch", 0), state.batches)
     folder.save_backbone(model.backbone)
-    configfile.write(config, folder.config)
+    files.write(config, folder.config)
     return folder, parts
 
 
@@ -57,7 +58,7 @@ def export_run(folder: RunFolder, path: Path, format: str) -> None:
     if format == "torchvision":
         write(path, {}, weights.state_dict(backbone))
         return
-    config = configfile.read(folder.config)
+    config = files.read(folder.config)
     model = build_method(config)
     imported = folder.load_imported(model)
     epoch, batches = (imported.about.get("epoch", 0), imported.batches) if imported else (0, 0)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from simsiam_tf import torch_file
 from simsiam_tf.errors import InputError
-from simsiam_tf.torch_pickle import Tensor
+from simsiam_tf.interop import torch_file
+from simsiam_tf.interop.torch_pickle import Tensor
 
 COUNTER = "num_batches_tracked"
 # By bottleneck blocks or not, and blocks of each stage. Others are taken for the first of their kind.

@@ -1,0 +1,33 @@
+"""simsiam-tf embed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from simsiam_tf.cli import DONE
+from simsiam_tf.cli.tensorflow import quiet_tensorflow
+from simsiam_tf.settings import files
+
+
+def run(arguments: list[str]) -> int:
+    """Write the features of images to a Parquet or .npz file."""
+    parser = files.OneLineParser(prog="simsiam-tf embed", description=run.__doc__)
+    parser.add_argument("run", type=str, metavar="RUN", help="run folder that train has made")
+    parser.add_argument("--data", type=str, required=True, help="image folder, .npz or .npy file, or train / test")
+    parser.add_argument("--output", type=str, required=True, help="file to write, .parquet or .npz")
+    parser.add_argument("--batch_size", type=int, default=256, help="images per forward pass")
+    options = parser.parse_args(arguments)
+
+    quiet_tensorflow()
+    from simsiam_tf.runs.build import load_images
+    from simsiam_tf.runs.embed import check_output, embed
+    from simsiam_tf.runs.folder import RunFolder
+
+    output = check_output(Path(options.output))
+    folder = RunFolder.existing(Path(options.run))
+    config = files.read(folder.config)
+    backbone = folder.load_backbone()
+    images = load_images(config, options.data)
+    features = embed(backbone, images, config.data.image_size, output, options.batch_size)
+    print(f"{len(features)} x {features.shape[1]} features: {output}")
+    return DONE

@@ -1,0 +1,35 @@
+"""simsiam-tf export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from simsiam_tf.cli import DONE
+from simsiam_tf.cli.tensorflow import quiet_tensorflow
+from simsiam_tf.settings import files
+
+
+def run(arguments: list[str]) -> int:
+    """Write the trained encoder for elsewhere: Keras, SavedModel, ONNX or PyTorch, and check it."""
+    parser = files.OneLineParser(prog="simsiam-tf export", description=run.__doc__)
+    formats = "keras, saved_model, onnx, pytorch (official layout, with heads) or torchvision (its ResNet's names)"
+    parser.add_argument("run", type=str, metavar="RUN", help="run folder that train has made")
+    parser.add_argument("--format", type=str, required=True, help=formats)
+    parser.add_argument("--output", type=str | None, default=None, help="default: RUN/export/backbone.*")
+    options = parser.parse_args(arguments)
+
+    quiet_tensorflow()
+    from simsiam_tf.interop.export import FORMATS, export, output_path
+    from simsiam_tf.runs import transfer
+    from simsiam_tf.runs.folder import RunFolder
+
+    folder = RunFolder.existing(Path(options.run))
+    output = output_path(options.format, options.output, folder.path / "export")
+    if options.format not in FORMATS:
+        transfer.export_run(folder, output, options.format)
+        print(f"{output}  (reads back exactly)")
+        return DONE
+    backbone = folder.load_backbone()
+    difference = export(backbone, output, options.format, files.read(folder.config).data.image_size)
+    print(f"{output}  (largest difference from Keras: {difference:.1e} of the largest feature)")
+    return DONE

@@ -1,0 +1,27 @@
+"""Importing TensorFlow from the command line: late, and without its chatter."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+
+def quiet_tensorflow() -> None:
+    """Import TensorFlow and let it look for devices without its start-up messages, which no Python setting silences.
+
+    TF_CPP_MIN_LOG_LEVEL=0 in the environment shows them. An import error is raised as ever.
+    """
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":
+        return
+    logging.getLogger("absl").setLevel(logging.ERROR)  # tensorflow-datasets warns about itself
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # counts every monitor's extractor as a retracing
+    stderr = os.dup(2)
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -1,0 +1,35 @@
+"""simsiam-tf train."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from simsiam_tf.cli import COLLAPSED, DONE
+from simsiam_tf.cli.tensorflow import quiet_tensorflow
+from simsiam_tf.settings import files
+
+
+def run(arguments: list[str]) -> int:
+    """Train an encoder on images without labels, then evaluate it."""
+    parser = files.OneLineParser(prog="simsiam-tf train", description=run.__doc__)
+    files.add_config(parser)
+    config = files.build(parser, parser.parse_args(files.file_first(arguments, "cifar10")))
+
+    if config.training.compilation_cache:  # read once, when TensorFlow is loaded
+        flag = f"--tf_xla_persistent_cache_directory={config.training.compilation_cache}"
+        os.environ["TF_XLA_FLAGS"] = f"{os.environ.get('TF_XLA_FLAGS', '')} {flag}".strip()
+    quiet_tensorflow()
+    from simsiam_tf.runs.evaluate import print_table
+    from simsiam_tf.runs.train import pretrain
+
+    result = pretrain(config)
+    if result is None:  # the first worker has them
+        return DONE
+    if "by_fraction" in result:
+        print_table(result)
+    print(f"run folder: {config.folder}")
+    if "stopped" in result:
+        print(f"the run has {result['stopped']}: {result.get('reason') or result.get('verdict')}", file=sys.stderr)
+        return COLLAPSED
+    return DONE

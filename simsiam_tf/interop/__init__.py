@@ -1,0 +1,1 @@
+"""Files for and from elsewhere: Keras, SavedModel, ONNX, PyTorch."""

@@ -1,0 +1,15 @@
+"""The optimizers of the papers, their schedules, and which variables each of them trains."""
+
+from simsiam_tf.optimizers.groups import assert_routing, learning_rates, make_optimizer, variable_counts
+from simsiam_tf.optimizers.schedules import Constant, EpochCosine
+from simsiam_tf.optimizers.sgd import SGD
+
+__all__ = [
+    "SGD",
+    "Constant",
+    "EpochCosine",
+    "assert_routing",
+    "learning_rates",
+    "make_optimizer",
+    "variable_counts",
+]
