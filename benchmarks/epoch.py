@@ -21,7 +21,7 @@ from simsiam_tf.callbacks import Rates
 from simsiam_tf.data import training_batches
 from simsiam_tf.data.sources import from_arrays
 from simsiam_tf.runs.build import build_method, compile_method, set_up
-from simsiam_tf.settings.schema import BackboneConfig, Config, DataConfig, OptimizerConfig, TrainingConfig
+from simsiam_tf.settings.schema import BackboneSettings, Config, DataSettings, SGDSettings, TrainingSettings
 
 
 def parse():
@@ -38,10 +38,10 @@ def parse():
 
 def configure(arguments):
     return Config(
-        backbone=BackboneConfig(width=arguments.width),
-        data=DataConfig(image_size=arguments.image_size),
-        optimizer=OptimizerConfig(batch_size=arguments.batch_size),
-        training=TrainingConfig(precision=arguments.precision),
+        backbone=BackboneSettings(width=arguments.width),
+        data=DataSettings(image_size=arguments.image_size),
+        optimizer=SGDSettings(batch_size=arguments.batch_size),
+        training=TrainingSettings(precision=arguments.precision),
     )
 
 

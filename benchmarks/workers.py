@@ -22,12 +22,12 @@ os.environ |= {"CUDA_VISIBLE_DEVICES": "-1"}
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from simsiam_tf.runs.build import build_method, compile_method, set_up
-from simsiam_tf.settings.schema import BackboneConfig, Config, DataConfig, OptimizerConfig, TrainingConfig
+from simsiam_tf.settings.schema import BackboneSettings, Config, DataSettings, SGDSettings, TrainingSettings
 from simsiam_tf.data import training_batches
 from simsiam_tf.data.sources import from_arrays
 from simsiam_tf.runs.workers import Workers
-config = Config(backbone=BackboneConfig(width=width), data=DataConfig(image_size=size),
-                optimizer=OptimizerConfig(batch_size=share * count), training=TrainingConfig(
+config = Config(backbone=BackboneSettings(width=width), data=DataSettings(image_size=size),
+                optimizer=SGDSettings(batch_size=share * count), training=TrainingSettings(
                     distribution="multi_worker" if count > 1 else "none", sync_batch_norm=bool(synchronized)))
 workers = Workers(config.training.distribution)
 set_up(config)

@@ -5,8 +5,10 @@ Names are imported on first use, so that the command line can answer `--help` wi
 
 from importlib import import_module
 
-_HOME = {
-    "SimSiam": "methods",
+from simsiam_tf.settings.methods import METHODS as _SETTINGS
+
+_HOME = {settings.__name__.removesuffix("Settings"): "methods" for settings in _SETTINGS.values()} | {
+    "METHODS": "methods",
     "KNNMonitor": "callbacks",
     "LinearProbe": "callbacks",
     "CollapseMonitor": "callbacks",

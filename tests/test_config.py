@@ -11,7 +11,7 @@ import yaml
 from simsiam_tf.cli import main as cli
 from simsiam_tf.errors import InputError
 from simsiam_tf.settings import files
-from simsiam_tf.settings.schema import Config, OptimizerConfig
+from simsiam_tf.settings.schema import Config, SGDSettings
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
@@ -37,7 +37,7 @@ def test_the_papers_recipe():
 
 
 def test_write_and_read_give_the_same(tmp_path):
-    config = replace(Config(), seed=7, optimizer=OptimizerConfig(learning_rate=1e-5, batch_size=3))
+    config = replace(Config(), seed=7, optimizer=SGDSettings(learning_rate=1e-5, batch_size=3))
     files.write(config, tmp_path / "config.yaml")
     assert files.read(tmp_path / "config.yaml") == config
     assert files.differences(config, files.read(tmp_path / "config.yaml")) == []

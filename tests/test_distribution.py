@@ -14,7 +14,7 @@ import tensorflow as tf
 from simsiam_tf import recipe
 from simsiam_tf.errors import InputError
 from simsiam_tf.runs import workers as distribution
-from simsiam_tf.settings.schema import Config, OptimizerConfig, TrainingConfig
+from simsiam_tf.settings.schema import Config, SGDSettings, TrainingSettings
 
 ROOT = Path(__file__).parents[1]
 
@@ -77,7 +77,7 @@ def test_workers_that_would_not_be_one_run_are_refused(monkeypatch):
         return tuple(told[-1])
 
     config = Config()
-    other = dataclasses.replace(config, training=TrainingConfig(stop_after_steps=3))
+    other = dataclasses.replace(config, training=TrainingSettings(stop_after_steps=3))
     assert tells(config) == tells(dataclasses.replace(config, output="elsewhere"))
     assert len({tells(config), tells(other), tells(config, ("b", "a")), tells(config, ("a",))}) == 4
     monkeypatch.setattr(workers, "from_chief", lambda own: told[0] + 1)
@@ -151,4 +151,4 @@ def test_a_batch_must_divide_evenly():
     workers = distribution.Workers()
     workers.replicas = 3
     with pytest.raises(InputError, match=r"optimizer.batch_size: 16 does not divide evenly over 3 devices"):
-        workers.check(Config(optimizer=OptimizerConfig(batch_size=16)), None)
+        workers.check(Config(optimizer=SGDSettings(batch_size=16)), None)

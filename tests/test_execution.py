@@ -2,7 +2,7 @@
 
 from simsiam_tf import SimSiam
 from simsiam_tf.runs import build as assemble
-from simsiam_tf.settings.schema import Config, TrainingConfig
+from simsiam_tf.settings.schema import Config, TrainingSettings
 
 
 def test_steps_per_execution_on_a_gpu_are_the_most_that_divide(monkeypatch):
@@ -10,7 +10,7 @@ def test_steps_per_execution_on_a_gpu_are_the_most_that_divide(monkeypatch):
     monkeypatch.setattr(assemble, "has_gpu", lambda: True)
     for steps, most in ((97, 97), (2502, 18), (5000, 100), (1, 1), (101, 1)):
         assert assemble.steps_per_execution(Config(), steps) == most
-    assert assemble.steps_per_execution(Config(training=TrainingConfig(steps_per_execution=4)), 6) == 2
+    assert assemble.steps_per_execution(Config(training=TrainingSettings(steps_per_execution=4)), 6) == 2
 
 
 def test_the_step_is_traced_once_for_all_epochs(small_model, images, monkeypatch):

@@ -53,9 +53,9 @@ def batch(scale=1.0):
     return (np.arange(32, dtype="float32").reshape(8, 4) / 320 * scale).astype("float32")
 
 
-def small_optimizer(**overrides):
-    arguments = {"base_learning_rate": 0.05, "batch_size": 256, "steps_per_epoch": 2, "epochs": 4}
-    return optimizers.make_optimizer(**{**arguments, "weight_decay": 0.01, **overrides})
+def small_optimizer(model, **overrides):
+    arguments = {"learning_rate": 0.05, "batch_size": 256, "epochs": 4, "weight_decay": 0.01}
+    return optimizers.make_optimizer(model, 2, **arguments | overrides)
 
 
 def saved_and_loaded(model, tmp_path):

@@ -14,19 +14,19 @@ from simsiam_tf.runs.interrupt import Interrupt
 from simsiam_tf.runs.together import Together
 from simsiam_tf.runs.train import fit
 from simsiam_tf.runs.workers import Workers
-from simsiam_tf.settings.schema import AugmentationConfig, Config, DataConfig, OptimizerConfig, TrainingConfig
+from simsiam_tf.settings.schema import AugmentationSettings, Config, DataSettings, SGDSettings, TrainingSettings
 from small_run import arguments
 
 
 def test_stages_share_the_epochs():
     def stages(sizes, epochs):
-        return assemble.view_stages(Config(augmentation=AugmentationConfig(view_sizes=sizes), optimizer=epochs))
+        return assemble.view_stages(Config(augmentation=AugmentationSettings(view_sizes=sizes), optimizer=epochs))
 
-    assert stages((), OptimizerConfig(epochs=9)) == [(9, 32)]
-    assert stages((16, 24, 32), OptimizerConfig(epochs=9)) == [(3, 16), (6, 24), (9, 32)]
-    assert stages((16, 24, 32), OptimizerConfig(epochs=4)) == [(1, 16), (2, 24), (4, 32)]
+    assert stages((), SGDSettings(epochs=9)) == [(9, 32)]
+    assert stages((16, 24, 32), SGDSettings(epochs=9)) == [(3, 16), (6, 24), (9, 32)]
+    assert stages((16, 24, 32), SGDSettings(epochs=4)) == [(1, 16), (2, 24), (4, 32)]
     with pytest.raises(InputError, match=r"view_sizes: 3 sizes for 2 epochs"):
-        stages((16, 24, 32), OptimizerConfig(epochs=2))
+        stages((16, 24, 32), SGDSettings(epochs=2))
 
 
 def test_views_grow_at_the_same_steps_in_a_run_in_pieces(small_model, images):
@@ -34,10 +34,10 @@ def test_views_grow_at_the_same_steps_in_a_run_in_pieces(small_model, images):
 
     def train(model, last):
         config = Config(
-            data=DataConfig(image_size=16),
-            augmentation=AugmentationConfig(recipe="none", min_area=0.3, view_sizes=(8, 16)),
-            optimizer=OptimizerConfig(batch_size=16, epochs=2),
-            training=TrainingConfig(stop_after_steps=last),
+            data=DataSettings(image_size=16),
+            augmentation=AugmentationSettings(recipe="none", min_area=0.3, view_sizes=(8, 16)),
+            optimizer=SGDSettings(batch_size=16, epochs=2),
+            training=TrainingSettings(stop_after_steps=last),
         )
         fit(config, model, splits, [], Together(Workers(), Interrupt()), 4)
 

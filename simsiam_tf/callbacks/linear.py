@@ -71,13 +71,12 @@ class LinearProbe(keras.callbacks.Callback):
 
     def set_model(self, model):
         super().set_model(model)
-        if not hasattr(model, "probe"):
+        if not hasattr(model, "attach_probe"):
             raise InputError(f"LinearProbe: {type(model).__name__} is not a method of simsiam_tf; fit SimSiam with it")
         if self.head is None:
             with model.distribute_strategy.scope():
                 self.head = _Head(model.backbone.output_shape[-1], self.num_classes, self.learning_rate)
-        model.probe = self.head
-        model.train_function = None  # the step is traced anew, with the probe in it
+        model.attach_probe(self.head)
 
     @property
     def variables(self):
@@ -91,5 +90,4 @@ class LinearProbe(keras.callbacks.Callback):
             logs["val_probe_accuracy"] = float(np.mean(predicted == self.queries.labels))
 
     def on_train_end(self, logs=None):
-        self.model.probe = None
-        self.model.train_function = None
+        self.model.attach_probe(None)

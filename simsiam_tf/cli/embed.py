@@ -7,6 +7,7 @@ from pathlib import Path
 from simsiam_tf.cli import DONE
 from simsiam_tf.cli.tensorflow import quiet_tensorflow
 from simsiam_tf.settings import files
+from simsiam_tf.settings.paths import check_images, check_output
 
 
 def run(arguments: list[str]) -> int:
@@ -17,15 +18,16 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--output", type=str, required=True, help="file to write, .parquet or .npz")
     parser.add_argument("--batch_size", type=int, default=256, help="images per forward pass")
     options = parser.parse_args(arguments)
+    config = files.read(files.stored(options.run))
+    output = check_output(Path(options.output))
+    check_images(options.data)
 
     quiet_tensorflow()
     from simsiam_tf.runs.build import load_images
-    from simsiam_tf.runs.embed import check_output, embed
+    from simsiam_tf.runs.embed import embed
     from simsiam_tf.runs.folder import RunFolder
 
-    output = check_output(Path(options.output))
     folder = RunFolder.existing(Path(options.run))
-    config = files.read(folder.config)
     backbone = folder.load_backbone()
     images = load_images(config, options.data)
     features = embed(backbone, images, config.data.image_size, output, options.batch_size)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from simsiam_tf.cli import DONE
 from simsiam_tf.cli.tensorflow import quiet_tensorflow
+from simsiam_tf.interop.formats import output_path
 from simsiam_tf.settings import files
 
 
@@ -17,14 +18,14 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--format", type=str, required=True, help=formats)
     parser.add_argument("--output", type=str | None, default=None, help="default: RUN/export/backbone.*")
     options = parser.parse_args(arguments)
+    output = output_path(options.format, options.output, files.stored(options.run).parent / "export")
 
     quiet_tensorflow()
-    from simsiam_tf.interop.export import FORMATS, export, output_path
+    from simsiam_tf.interop.export import FORMATS, export
     from simsiam_tf.runs import transfer
     from simsiam_tf.runs.folder import RunFolder
 
     folder = RunFolder.existing(Path(options.run))
-    output = output_path(options.format, options.output, folder.path / "export")
     if options.format not in FORMATS:
         transfer.export_run(folder, output, options.format)
         print(f"{output}  (reads back exactly)")

@@ -10,13 +10,17 @@ from simsiam_tf.cli import BAD_INPUT, DONE, INTERRUPTED, KILLED
 from simsiam_tf.errors import InputError, unwritable
 from simsiam_tf.runs.interrupt import Interrupted
 
-MODULES = ("train", "evaluate", "embed", "export", "import_weights")  # each has `run(arguments) -> exit code`
-VERBS = {name.replace("_", "-"): import_module(f"simsiam_tf.cli.{name}").run for name in MODULES}
+VERBS = ("train", "evaluate", "embed", "export", "import-weights")
 log = logging.getLogger("simsiam_tf")
 
 
+def verb(name: str):
+    """The function run(arguments) -> exit code of a verb."""
+    return import_module(f"simsiam_tf.cli.{name.replace('-', '_')}").run
+
+
 def usage() -> str:
-    lines = [f"  {name:<16}{verb.__doc__}" for name, verb in VERBS.items()]
+    lines = [f"  {name:<16}{verb(name).__doc__}" for name in VERBS]
     return "\n".join(["usage: simsiam-tf VERB ...", "", *lines, "", "simsiam-tf VERB --help shows its options."])
 
 
@@ -40,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if arguments[0] not in VERBS:
             raise InputError(f"VERB: {arguments[0]!r} is unknown; give one of {', '.join(VERBS)}")
-        return VERBS[arguments[0]](arguments[1:])
+        return verb(arguments[0])(arguments[1:])
     except InputError as error:
         print(f"simsiam-tf: {error}", file=sys.stderr)
         return BAD_INPUT

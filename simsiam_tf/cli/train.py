@@ -8,19 +8,20 @@ import sys
 from simsiam_tf.cli import COLLAPSED, DONE
 from simsiam_tf.cli.tensorflow import quiet_tensorflow
 from simsiam_tf.settings import files
+from simsiam_tf.settings.paths import check_data
 
 
 def run(arguments: list[str]) -> int:
     """Train an encoder on images without labels, then evaluate it."""
     parser = files.OneLineParser(prog="simsiam-tf train", description=run.__doc__)
-    files.add_config(parser)
-    config = files.build(parser, parser.parse_args(files.file_first(arguments, "cifar10")))
+    _, config = files.parse(parser, files.file_first(arguments, "cifar10"))
+    check_data(config.data)
 
     if config.training.compilation_cache:  # read once, when TensorFlow is loaded
         flag = f"--tf_xla_persistent_cache_directory={config.training.compilation_cache}"
         os.environ["TF_XLA_FLAGS"] = f"{os.environ.get('TF_XLA_FLAGS', '')} {flag}".strip()
     quiet_tensorflow()
-    from simsiam_tf.runs.evaluate import print_table
+    from simsiam_tf.cli.table import print_table
     from simsiam_tf.runs.train import pretrain
 
     result = pretrain(config)

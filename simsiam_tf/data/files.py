@@ -128,7 +128,7 @@ class FileImages(ImageSet):
         )
 
 
-def name_skipped(path, *image_sets):
+def write_unreadable(path, *image_sets):
     """Write a line "name: reason" to `path` for every image that these sets have left out; no file if there is none."""
     lines = [f"{shown(name)}: {why}\n" for images in image_sets if images for name, why in images.skipped.items()]
     if lines:

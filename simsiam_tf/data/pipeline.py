@@ -9,7 +9,16 @@ from simsiam_tf.errors import InputError
 
 
 def training_batches(
-    image_set, batch_size, seed, start_step=0, with_labels=False, steps=None, stride=1, part=0, parts=1
+    image_set,
+    batch_size,
+    seed,
+    start_step=0,
+    with_labels=False,
+    with_rows=False,
+    steps=None,
+    stride=1,
+    part=0,
+    parts=1,
 ):
     """Batches from step `start_step` on, the same whether or not the steps before were drawn.
 
@@ -22,12 +31,14 @@ def training_batches(
         seed: 0 or a positive int.
         start_step: steps already done, over all epochs.
         with_labels: deliver (images, labels).
+        with_rows: deliver {"images": ..., "rows": ...} in place of images, with the images' numbers in the set.
         steps: number of batches; None for no end.
         stride: deliver every `stride`-th step: with m input hosts, host i starts at step i and has stride m.
         part, parts: cut every batch into `parts` equal parts and deliver the one with number `part`, from 0.
 
     Returns:
-        tf.data.Dataset of uint8 (batch_size / parts, h, w, 3), or of (images, int64 (batch_size / parts,)).
+        tf.data.Dataset of uint8 (batch_size / parts, h, w, 3), or of (images, int64 (batch_size / parts,)); row numbers
+        are int64 (batch_size / parts,).
 
     Raises:
         InputError: the batch is larger than the set or has no such parts, labels are missing, or a number is negative.
@@ -59,15 +70,18 @@ def training_batches(
         rows = order(epoch)[start + part * share :][:share]
         images = image_set.gather(rows)
         # After the images: a row whose file turns out bad takes over its replacement's label.
-        return (images, image_set.labels[rows]) if with_labels else images
+        labels = [image_set.labels[rows]] if with_labels else []
+        return [images, *labels, *([rows] if with_rows else [])]
 
-    shapes = [(share, *image_set.image_shape), (share,)]
+    shapes = [(share, *image_set.image_shape), *[(share,)] * (with_labels + with_rows)]
+    types = [tf.uint8, *[tf.int64] * (with_labels + with_rows)]
 
     def draw(step):
-        if not with_labels:
-            return tf.ensure_shape(tf.numpy_function(batch, [step], tf.uint8), shapes[0])
-        drawn = tf.numpy_function(batch, [step], [tf.uint8, tf.int64])
-        return tuple(tf.ensure_shape(value, shape) for value, shape in zip(drawn, shapes, strict=True))
+        drawn = tf.numpy_function(batch, [step], types)
+        images, *others = [tf.ensure_shape(value, shape) for value, shape in zip(drawn, shapes, strict=True)]
+        if with_rows:
+            images = {"images": images, "rows": others.pop()}
+        return (images, *others) if with_labels else images
 
     dataset = tf.data.Dataset.counter(start=start_step, step=stride, dtype=tf.int64)
     if steps is not None:

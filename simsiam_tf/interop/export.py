@@ -27,7 +27,7 @@ def export(backbone, path: Path, format: str, image_size: int) -> float:
 
     Args:
         backbone: Keras model.
-        path: File or folder to make, from `output_path`.
+        path: File or folder to make, from `formats.output_path`.
         format: A key of FORMATS.
         image_size: Side of the images that it is checked with.
 
@@ -49,22 +49,6 @@ def export(backbone, path: Path, format: str, image_size: int) -> float:
             raise InputError(f"format: {format} gives features that differ by {difference:.2g} from Keras; not written")
         shutil.move(partial, path)
     return difference
-
-
-def output_path(format: str, given: str | None, folder: Path) -> Path:
-    """Where an export goes: `given`, or backbone with the format's ending in `folder`.
-
-    Raises:
-        InputError: unknown format, or an ending that is not the format's.
-    """
-    if format not in ENDINGS:
-        raise InputError(f"format: {format!r} is unknown; give one of {', '.join(ENDINGS)}")
-    path = Path(given) if given else folder / f"backbone{ENDINGS[format]}"
-    if not path.name.endswith(ENDINGS[format]):
-        raise InputError(f"output: {path} does not end in {ENDINGS[format]}, which format {format} needs; rename it")
-    if path.exists():
-        raise InputError(f"output: {path} exists; give another one or delete it")
-    return path
 
 
 def portable(backbone):
@@ -115,5 +99,3 @@ def _onnx(backbone, path):
 
 
 FORMATS = {"keras": _keras, "saved_model": _saved_model, "onnx": _onnx}
-# The last two are weights without a program; `transfer` writes them.
-ENDINGS = {"keras": ".keras", "saved_model": "", "onnx": ".onnx", "pytorch": ".pth.tar", "torchvision": ".pth"}

@@ -103,7 +103,7 @@ ABOUT = {"epoch": lambda value: type(value) is int, "mean": _is_color, "std": _i
 
 
 def architecture(state: State) -> dict:
-    """The settings {"backbone.name": "resnet50", ...} of the network that fits; heads only as far as they are there.
+    """The settings {"backbone.name": "resnet50", ...} of the ResNet that fits.
 
     A ResNet of other depths gives one that there is; `weights.assign` then names what does not fit.
 
@@ -128,7 +128,12 @@ def architecture(state: State) -> dict:
     width = stem.shape[0]
     shape = (8 * width, 16 * width, 1, 1) if bottleneck else (8 * width, 4 * width, 3, 3)
     _check_shape(state, "layer4.0.conv1.weight", shape)
-    return settings | _heads(state, 32 * width if bottleneck else 8 * width)
+    return settings
+
+
+def feature_dim(state: State) -> int:
+    """d of the file's ResNet."""
+    return len(state.arrays["conv1.weight"]) * (32 if state.has("layer1.0.conv3.") else 8)
 
 
 def _check_shape(state, name, shape):
@@ -141,25 +146,30 @@ def _check_shape(state, name, shape):
         )
 
 
-def _heads(state, width):
-    weights = [name for name in state.arrays if re.fullmatch(r"fc\.\d{1,3}\.weight", name)]
-    linear = sorted((name for name in weights if state.arrays[name].ndim == 2), key=_place)
-    settings = {}
+def heads(state: State) -> tuple[dict | None, dict | None]:
+    """Projector and predictor as {"layers", "hidden", "output", "output_norm": "none", "plain" or "affine"}.
+
+    None: the file does not tell. A predictor is {} where the whole network is there and has none.
+    """
+    names = [name for name in state.arrays if re.fullmatch(r"fc\.\d{1,3}\.weight", name)]
+    linear = sorted((name for name in names if state.arrays[name].ndim == 2), key=_place)
+    width, projector, predictor = feature_dim(state), None, None
     for name in linear:
         _check_shape(state, name, (len(state.arrays[name]), width))
         width = len(state.arrays[name])
     if linear:
-        settings["method.projector_layers"] = len(linear)
-        settings["method.projector_hidden"] = len(state.arrays[linear[0]])
-        settings["method.projection_dim"] = len(state.arrays[linear[-1]])
-        settings["method.projector_output_norm"] = state.has(f"fc.{_place(linear[-1]) + 1}.running_mean")
+        norm = f"fc.{_place(linear[-1]) + 1}."
+        has_norm, affine = state.has(f"{norm}running_mean"), state.has(f"{norm}weight")
+        projector = {"layers": len(linear), "hidden": len(state.arrays[linear[0]]), "output": width}
+        projector["output_norm"] = ("affine" if affine else "plain") if has_norm else "none"
     narrow = state.arrays.get("predictor.0.weight")
     if narrow is not None:
-        _check_shape(state, "predictor.0.weight", (len(np.atleast_1d(narrow)), width if linear else narrow.shape[-1]))
-        settings |= {"method.predictor": "mlp", "method.predictor_hidden": len(np.atleast_1d(narrow))}
+        hidden = len(np.atleast_1d(narrow))
+        _check_shape(state, "predictor.0.weight", (hidden, width if linear else narrow.shape[-1]))
+        predictor = {"hidden": hidden}
     elif linear and state.prefixes[1]:  # an encoder alone may lack it, the whole network without it is the ablation
-        settings["method.predictor"] = "none"
-    return settings
+        predictor = {}
+    return projector, predictor
 
 
 def _place(name):

@@ -1,6 +1,6 @@
 """Weights by name in Keras networks: out of a PyTorch checkpoint, and into one.
 
-Names are those of `torch_state`: torchvision's for the ResNet, fc.N for the projector, predictor.N.
+Names are those of `torch_state`: torchvision's for the ResNet, fc.N for the projector, ROLE.N for other heads.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ SUFFIXES = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
+PREFIXES = {"projector": "fc"}  # the ResNet's last layer, in the official release
 # Kernels are (h, w, in, out) and (in, out) in Keras, (out, in, h, w) and (out, in) in PyTorch.
 TO_TORCH = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
 TO_KERAS = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
 
 
-def variables(backbone, projector=None, predictor=None) -> dict:
-    """{name: Keras variable} of the networks that are given."""
+def variables(backbone, heads=None) -> dict:
+    """{name: Keras variable} of a backbone and {role: MLP}."""
     layers = {_torch_layer(layer.name): layer for layer in backbone.layers}
-    for prefix, head in (("fc", projector), ("predictor", predictor)):
-        if head is not None:
-            layers |= {f"{prefix}.{place}": stage for place, stage in enumerate(head.stages)}
+    for role, head in (heads or {}).items():
+        layers |= {f"{PREFIXES.get(role, role)}.{place}": stage for place, stage in enumerate(head.stages)}
     return {f"{name}.{SUFFIXES[v.name]}": v for name, layer in layers.items() for v in layer.variables}
 
 
@@ -40,37 +40,40 @@ def _torch_layer(name):
     return name.replace("downsample_conv", "downsample.0").replace("downsample_bn", "downsample.1")
 
 
-def _idle_bias(projector):
+def _idle_bias(heads):
     """The official release keeps a bias before the projector's last BatchNorm, never trained; ours has none."""
-    return f"fc.{len(projector.stages) - 2}.bias" if projector is not None and projector.output_norm else None
+    projector = (heads or {}).get("projector")
+    return (
+        f"fc.{len(projector.stages) - 2}.bias" if projector is not None and projector.output_norm == "plain" else None
+    )
 
 
-def assign(state: State, backbone, projector=None, predictor=None) -> list[str]:
+def assign(state: State, backbone, heads=None) -> list[str]:
     """Give networks the weights of a file, all or none.
 
     Args:
-        backbone, projector, predictor: Networks of this package. A head that the file lacks stays as it is.
+        backbone: Network of this package.
+        heads: {role: MLP}. A head that the file lacks stays as it is.
 
     Returns:
-        Which of the three the file had.
+        "backbone" and the roles that the file had.
 
     Raises:
         InputError: names the first key that does not fit, is left over, or is missing.
     """
-    projector = projector if state.has("fc.") else None
-    predictor = predictor if state.has("predictor.") else None
-    wanted = variables(backbone, projector, predictor)
+    heads = {role: head for role, head in (heads or {}).items() if state.has(f"{PREFIXES.get(role, role)}.")}
+    wanted = variables(backbone, heads)
     shapes = {name: _to_torch(variable).shape for name, variable in wanted.items()}
-    if bias := _idle_bias(projector):
+    if bias := _idle_bias(heads):
         shapes[bias] = shapes[bias.replace("bias", "weight")][:1]
     arrays = {name: a.astype("float32") for name, a in state.arrays.items() if not name.endswith(f".{COUNTER}")}
     _check(state, arrays, shapes, bias, backbone.name)
     if bias in arrays:  # BatchNorm subtracts its mean from what the bias was added to
-        mean = f"fc.{len(projector.stages) - 1}.running_mean"
+        mean = f"fc.{len(heads['projector'].stages) - 1}.running_mean"
         arrays[mean] = arrays[mean] - arrays.pop(bias)
     for name, variable in wanted.items():
         variable.assign(arrays[name].transpose(TO_KERAS[arrays[name].ndim]))
-    return ["backbone"] + [head.name for head in (projector, predictor) if head is not None]
+    return ["backbone", *heads]
 
 
 def _check(state, arrays, shapes, optional, network):
@@ -87,15 +90,15 @@ def _check(state, arrays, shapes, optional, network):
 WAY_OUT = "leave the settings of backbone and heads to the file, or give a file of a network that there is here"
 
 
-def state_dict(backbone, projector=None, predictor=None, batches: int = 0) -> dict[str, np.ndarray]:
+def state_dict(backbone, heads=None, batches: int = 0) -> dict[str, np.ndarray]:
     """The networks' weights by name, in PyTorch's layout.
 
     Args:
         batches: What the BatchNorms' counters say; PyTorch reads it only where momentum is None.
     """
     arrays = {}
-    bias = _idle_bias(projector)
-    for name, variable in variables(backbone, projector, predictor).items():
+    bias = _idle_bias(heads)
+    for name, variable in variables(backbone, heads).items():
         arrays[name] = _to_torch(variable)
         if name.endswith("running_var"):
             arrays[name.replace("running_var", COUNTER)] = np.array(batches, "int64")

@@ -1,9 +1,14 @@
 """The methods by the name that a configuration gives them."""
 
-import simsiam_tf.optimizers  # noqa: F401  registers them, so that a compiled method loads
-from simsiam_tf.methods.base import Method
-from simsiam_tf.methods.simsiam import SimSiam
+from importlib import import_module
 
-METHODS = {"simsiam": SimSiam}
+from simsiam_tf.methods.base import Batch, Method
+from simsiam_tf.settings.methods import METHODS as SETTINGS
 
-__all__ = ["METHODS", "Method", "SimSiam"]
+METHODS = {
+    name: getattr(import_module(f"{__name__}.{name}"), settings.__name__.removesuffix("Settings"))
+    for name, settings in SETTINGS.items()
+}
+globals().update({method.__name__: method for method in METHODS.values()})
+
+__all__ = ["METHODS", "Batch", "Method", *(method.__name__ for method in METHODS.values())]

@@ -1,93 +1,147 @@
-"""The one training step that every method shares.
+"""What a method is: a backbone, heads, views, and what it states of its step; the step itself is in `step.py`."""
 
-A method says how views become outputs (`forward`) and what is minimised (`objective`); drawing views, gradients,
-the optimizer and the logs are here.
-"""
+import inspect
+from dataclasses import fields
 
 import keras
-import tensorflow as tf
-from keras.src.trainers.data_adapters.data_adapter_utils import unpack_x_y_sample_weight
 
 from simsiam_tf.augment import recipe
 from simsiam_tf.errors import InputError
+from simsiam_tf.methods.step import TrainStep
+from simsiam_tf.methods.views import TRAIN_STREAM, Views
+from simsiam_tf.networks.heads import MLP
+from simsiam_tf.optimizers import Group
+from simsiam_tf.settings.methods import MethodSettings
+from simsiam_tf.settings.renamed import upgraded
 
-TRAIN_STREAM, TEST_STREAM = 0, 1
 
-
-class Method(keras.Model):
+class Method(TrainStep):
     """A backbone in self-supervised training.
 
     `fit` takes raw images (n, h, w, 3), uint8 or float in [0, 255], alone or with labels that only a probe reads.
     `model(images)` and `predict` give backbone features (n, d) in inference mode.
 
+    A subclass names its `Settings`, whose fields are its keyword arguments.
+
     Args:
         backbone: Keras model, (n, h, w, 3) pixels in [0, 255] -> (n, d).
         augmenter: Layer called as `augmenter(images, seed)`, on several replicas as `augmenter(images, seed,
-            part=, parts=)`, see `Augmenter`; default: the CIFAR-10 recipe at 32 px.
-        num_views: Views of each image in a step.
-        ema_momentum: Share of its old value that a moving average of the backbone's weights and statistics keeps at
-            each step (less in the first steps, see `_update_average`); the average is what is evaluated. 0: none.
+            part=, parts=)`, see `Augmenter`; or a list with one for each view. Default: the CIFAR-10 recipe at 32 px.
         seed: Views are a pure function of (seed, step, view), so a resumed run is the same run.
+        total_steps: Steps of the whole training, for what follows a schedule; None: it stays as it begins.
+        **settings: fields of `Settings`, and keras.Model's name, trainable and dtype.
 
     Attributes:
-        encoder: The backbone that `call` runs: the average if there is one, else `backbone`.
+        settings: The `Settings`.
+        encoder: The backbone that `call` runs: the average of its weights if there is one, else `backbone`.
         step: Steps taken, a variable.
         diverged_at: The first step, from 0, whose loss or gradients were not finite; -1 while there is none.
 
     Raises:
-        InputError: `backbone` does not give vectors, or a number is out of its range.
+        InputError: `backbone` does not give vectors, a setting is unknown or out of its range, or the views are not as
+            many as the method needs.
     """
 
-    def __init__(self, backbone, augmenter=None, num_views=2, ema_momentum=0.0, seed=0, **kwargs):
-        super().__init__(**kwargs)
+    Settings = MethodSettings
+    num_views = 2
+    reads = frozenset()  # of "labels" and "rows": what `objective` and `after_step` read of a batch
+
+    def __init_subclass__(cls, **kwargs):
+        """help() and inspect show the settings as the keyword arguments that they are."""
+        super().__init_subclass__(**kwargs)
+        own = [each for each in inspect.signature(Method.__init__).parameters.values() if each.name != "self"]
+        kind = inspect.Parameter.KEYWORD_ONLY
+        settings = [
+            inspect.Parameter(each.name, kind, default=each.default, annotation=each.type)
+            for each in fields(cls.Settings)
+            if each.name != "name"
+        ]
+        cls.__signature__ = inspect.Signature([*own[:-1], *settings, own[-1]])
+        cls.__doc__ = f"{cls.__doc__}\n\n    Settings, besides `Method`'s arguments:\n{cls.Settings.__doc__}"
+
+    def __init__(self, backbone, augmenter=None, *, seed=0, total_steps=None, **settings):
+        known = {each.name for each in fields(self.Settings)} - {"name"}
+        own = {key: settings.pop(key) for key in ("name", "trainable", "dtype") if key in settings}
+        if unknown := settings.keys() - known:
+            raise InputError(f"method.{min(unknown)}: unknown; give one of {', '.join(sorted(known))}")
+        super().__init__(**own)
         if len(backbone.output_shape) != 2 or backbone.output_shape[-1] is None:
             raise InputError(
                 f"backbone: its output shape is {backbone.output_shape}; end it with pooling, to (n, d) vectors"
             )
-        if not isinstance(num_views, int) or num_views < 2:
-            raise InputError(f"num_views: {num_views!r} is below 2; each view needs another one to agree with")
-        if not 0 <= ema_momentum < 1:
-            raise InputError(f"ema_momentum: {ema_momentum!r} is out of range; give 0 (none) or a number below 1")
+        self.settings = self.Settings(**settings)
         self.backbone = backbone
-        self.num_views = num_views
-        self.ema_momentum = ema_momentum
         self.average = None
-        if ema_momentum:
+        if self.settings.weight_average:
             self.average = keras.models.clone_model(backbone)
             self.average.set_weights(backbone.get_weights())
             self.average.trainable = False
-        self.augmenter = recipe("cifar10", image_size=32) if augmenter is None else augmenter
-        self.use_augmenter(self.augmenter)
-        self.seed = seed
+        self.seed, self.total_steps = seed, total_steps
+        self.augmenters = self._one_for_each_view(augmenter)
+        self.use_augmenters(self.augmenters)
         self.probe = None
         self.step = self.add_weight(name="step", shape=(), dtype="int64", initializer="zeros", trainable=False)
         self.diverged_at = self.add_weight(
             name="diverged_at", shape=(), dtype="int64", initializer=keras.initializers.Constant(-1), trainable=False
         )
         self.loss_tracker = keras.metrics.Mean(name="loss")
+        self.build_heads(backbone.output_shape[-1])
+        self.built = True
 
-    def use_augmenter(self, augmenter):
-        """Draw views with this augmenter from the next trace of the step on; `self.augmenter` is what gets saved."""
-        # On a CPU the network is slower compiled than not, but the augmentation is several times faster.
-        self._compiled_augmenter = tf.function(
-            lambda images, seed, **part: augmenter(images, seed, **part), jit_compile=True, autograph=False
-        )
+    def _one_for_each_view(self, augmenter):
+        if augmenter is None:
+            augmenter = recipe("cifar10", image_size=32)
+        if not isinstance(augmenter, list | tuple):
+            augmenter = [augmenter] * self.num_views
+        if len(augmenter) != self.num_views or self.num_views < 2:
+            raise InputError(
+                f"augmentation.views: {len(augmenter)}, but the method has {self.num_views}; give as many, 2 or more"
+            )
+        return list(augmenter)
+
+    def use_augmenters(self, augmenters):
+        """Draw views with these from the next trace of the step on; `self.augmenters` are what gets saved."""
+        self._views = Views(augmenters)
 
     # === What a method states ===
+
+    def build_heads(self, feature_dim):
+        """Make, with `add_head`, what comes after the backbone's features (n, feature_dim)."""
+        raise NotImplementedError
 
     def forward(self, views, training=True):
         """Outputs of the networks for a list of views, as a dict with at least "features": [(n, d), ...]."""
         raise NotImplementedError
 
-    def objective(self, outputs):
-        """The scalar to minimise, from what `forward` returned."""
+    def objective(self, outputs, batch=None):
+        """The scalar to minimise, from what `forward` returned and the `Batch`."""
         raise NotImplementedError
+
+    # === What a method may state ===
+
+    def after_step(self, outputs, batch):
+        """What follows the optimizer's update: moving targets, queues, banks."""
+
+    def groups(self):
+        """Which variables get which learning rate: the first `Group` takes all that no other one names."""
+        return [Group("encoder")]
 
     def project(self, images):
         """Projections (n, d) of un-augmented images in inference mode: what the collapse figures look at."""
-        raise NotImplementedError
+        return self.projector(self.backbone(images, training=False), training=False)
 
     # === Shared by all ===
+
+    def add_head(self, role, inputs, **arguments):
+        """An `MLP` on (n, inputs), its weights drawn by seed and role."""
+        head = MLP(**arguments, seed=self.seed, name=role)
+        head.build((None, inputs))
+        return head
+
+    @property
+    def heads(self):
+        """{role: MLP} of the trained heads."""
+        return {layer.name: layer for layer in self.layers if isinstance(layer, MLP)}
 
     @property
     def encoder(self):
@@ -96,110 +150,29 @@ class Method(keras.Model):
     def call(self, images, training=False):
         return self.encoder(images, training=training)
 
+    def attach_probe(self, probe):
+        """Let a `train_step(features, labels)` of its own, which returns logs, follow each step; None: no more."""
+        self.probe = probe
+        self.train_function = None  # the step is traced anew, with the probe in it or not
+
     def draw_views(self, images, step, stream=TRAIN_STREAM):
         """`num_views` independent augmentations of a batch, each (n, h, w, 3) float32 in [0, 255]."""
-        step = tf.cast(step, tf.int32)
-        context = tf.distribute.get_replica_context()
-        replicas = context.num_replicas_in_sync if context else 1
-        # Each replica draws the views that its part of the batch gets on one device.
-        part = {}
-        if replicas > 1:
-            part = {"part": tf.cast(context.replica_id_in_sync_group, tf.int32), "parts": replicas}
-        views = []
-        for view in range(self.num_views):
-            seed = tf.stack([self.seed, step * 2 * self.num_views + stream * self.num_views + view])
-            views.append(self._compiled_augmenter(images, seed, **part))
-        return views
-
-    def train_step(self, data):
-        images, labels, _ = unpack_x_y_sample_weight(data)
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        if replicas > 1 and isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            raise InputError("training.precision: float16's loss scale is not kept over replicas; give bfloat16")
-        views = self.draw_views(images, self.step)
-        with tf.GradientTape() as tape:
-            outputs = self.forward(views, training=True)
-            loss = self.objective(outputs)
-            scaled_loss = self.optimizer.scale_loss(loss / replicas)
-        variables = self.trainable_variables
-        gradients = tape.gradient(scaled_loss, variables)
-        self.optimizer.apply(gradients, variables)
-        self._note_divergence(loss, gradients)
-        self._update_average()
-        self.step.assign_add(1)
-        self.loss_tracker.update_state(loss)
-        logs = {"loss": self.loss_tracker.result()}
-        if self.probe is not None and labels is not None:
-            logs.update(self.probe.train_step(tf.stop_gradient(outputs["features"][0]), labels))
-        return self._reducible(logs)
-
-    def _reducible(self, logs):
-        """Logs in the form that Keras can reduce over replicas: it averages over the first axis."""
-        alone = self.distribute_strategy.num_replicas_in_sync == 1
-        return logs if alone else {name: value[None] for name, value in logs.items()}
-
-    def _update_average(self):
-        """average = m average + (1 - m) backbone, m = min(ema_momentum, (1 + step) / (10 + step)): an average over the
-        steps so far while these are few, as in tf.train.ExponentialMovingAverage with num_updates."""
-        if self.average is None:
-            return
-        step = tf.cast(self.step, tf.float32)
-        momentum = tf.minimum(self.ema_momentum, (1 + step) / (10 + step))
-        for slow, fast in zip(self.average.variables, self.backbone.variables, strict=True):
-            slow.assign_add(tf.cast(1 - momentum, slow.dtype) * (fast - slow))
-
-    def _note_divergence(self, loss, gradients):
-        """Keep the number of the first step whose loss or gradients are not finite, on the device.
-
-        The loss alone does not tell: a ReLU on a CPU turns NaN into 0.
-        """
-        finite = tf.math.is_finite(loss)
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            # It skips such gradients and halves its scale; below 1 they are not the scale's fault.
-            finite &= tf.convert_to_tensor(self.optimizer.dynamic_scale) >= 1
-        else:
-            sums = [tf.reduce_sum(gradient) for gradient in gradients if gradient is not None]
-            finite &= tf.math.is_finite(tf.add_n(sums))
-        if self.distribute_strategy.num_replicas_in_sync > 1:
-            broken = tf.cast(~finite, tf.float32)
-            finite = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, broken) == 0
-        self.diverged_at.assign(tf.where(finite | (self.diverged_at >= 0), self.diverged_at, self.step))
-
-    def test_step(self, data):
-        images, _, _ = unpack_x_y_sample_weight(data)
-        outputs = self.forward(self.draw_views(images, 0, TEST_STREAM), training=False)
-        self.loss_tracker.update_state(self.objective(outputs))
-        return self._reducible({"loss": self.loss_tracker.result()})
-
-    @property
-    def metrics(self):
-        return [self.loss_tracker] + (self.probe.metrics if self.probe is not None else [])
-
-    def _resolve_auto_jit_compile(self):
-        # Keras would compile on CPUs, too, where XLA runs a ResNet-18 step at 0.6 of the plain graph's speed. A step
-        # on several replicas is one graph over their devices, which XLA does not compile.
-        alone = self.distribute_strategy.num_replicas_in_sync == 1
-        return alone and bool(tf.config.list_physical_devices("GPU")) and super()._resolve_auto_jit_compile()
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        # The networks are built; Keras would draw a batch from the input for it, and sum that over all hosts.
-        if self.distribute_strategy.num_replicas_in_sync > 1:
-            with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_variables)
+        return self._views.draw(images, self.seed, step, stream)
 
     # === Config ===
 
     def get_config(self):
         return super().get_config() | {
             "backbone": keras.saving.serialize_keras_object(self.backbone),
-            "augmenter": keras.saving.serialize_keras_object(self.augmenter),
-            "num_views": self.num_views,
-            "ema_momentum": self.ema_momentum,
+            "augmenter": [keras.saving.serialize_keras_object(each) for each in self.augmenters],
             "seed": self.seed,
+            "total_steps": self.total_steps,
+            **self.settings.arguments(),
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
+        config = upgraded({"method": config})["method"]  # of an earlier version, perhaps, with one augmenter for all
         parts = {
             key: keras.saving.deserialize_keras_object(config[key], custom_objects=custom_objects)
             for key in ("backbone", "augmenter")

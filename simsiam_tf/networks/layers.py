@@ -114,7 +114,7 @@ def kaiming_normal(seed):
     return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal", seed=seed)
 
 
-def dense(units, fan_in, use_bias, name, seed, **kwargs):
+def dense_layer(units, fan_in, use_bias, name, seed, **kwargs):
     """A Dense layer initialised like torch.nn.Linear: weights and bias U(-b, b), b = 1 / sqrt(fan_in)."""
     bound = 1 / math.sqrt(fan_in)
     bias_seed = layer_seed(seed, f"{name}/bias")

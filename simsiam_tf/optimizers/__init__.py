@@ -1,6 +1,6 @@
 """The optimizers of the papers, their schedules, and which variables each of them trains."""
 
-from simsiam_tf.optimizers.groups import assert_routing, learning_rates, make_optimizer, variable_counts
+from simsiam_tf.optimizers.groups import Group, check_groups, learning_rates, make_optimizer, variable_counts
 from simsiam_tf.optimizers.schedules import Constant, EpochCosine
 from simsiam_tf.optimizers.sgd import SGD
 
@@ -8,7 +8,8 @@ __all__ = [
     "SGD",
     "Constant",
     "EpochCosine",
-    "assert_routing",
+    "Group",
+    "check_groups",
     "learning_rates",
     "make_optimizer",
     "variable_counts",

@@ -1,59 +1,86 @@
 """A method's variables in groups, each under an optimizer of its own (Chen & He 2021, sec. 4.2)."""
 
-import math
 import re
+from dataclasses import asdict, dataclass
 
 import keras
 import tensorflow as tf
 
-from simsiam_tf.optimizers.schedules import Constant, EpochCosine, demand
+from simsiam_tf.errors import InputError
+from simsiam_tf.optimizers.schedules import Constant, EpochCosine
 from simsiam_tf.optimizers.sgd import SGD
+from simsiam_tf.settings.optimizers import OPTIMIZERS, OptimizerSettings
 
-# Full-matched against variable.path: the variables of any layer named "predictor", at any depth.
-PREDICTOR = r"(.*/)?predictor/.*"
-PREDICTOR_SCHEDULES = ("constant", "cosine")
+CLASSES = {"sgd": SGD}
 
 
-def make_optimizer(
-    base_learning_rate,
-    batch_size,
-    steps_per_epoch,
-    epochs,
-    momentum=0.9,
-    weight_decay=0.0,
-    warmup_epochs=0,
-    predictor_ratio=1.0,
-    predictor_schedule="constant",
-):
-    """SimSiam's optimizer: SGD for the encoder, another SGD for the variables under the layer "predictor".
+@dataclass(frozen=True)
+class Group:
+    """Variables that share a learning rate.
 
-    The encoder's rate is base_learning_rate * batch_size / 256 under EpochCosine, the predictor's is
-    predictor_ratio times that. predictor_schedule "constant" fixes it at the initial rate from the first step
-    on, warm-up or not (official --fix-pred-lr, sec. 4.2); "cosine" follows the encoder, warm-up included.
-    predictor_ratio 0 keeps the predictor as initialised (Table 1b). Momentum and weight decay are common.
+    Args:
+        name: Of the group, and of its optimizer.
+        layers: Layers whose variables these are; (): all that no other group has.
+        ratio: Learning rate over that of the run.
+        schedule: "cosine", the run's, warm-up included; or "constant", the initial rate from the first step on
+            (official --fix-pred-lr, sec. 4.2).
+    """
+
+    name: str
+    layers: tuple = ()
+    ratio: float = 1.0
+    schedule: str = "cosine"
+
+    @property
+    def pattern(self):
+        """Full-matched against variable.path: the variables of layers of these names, at any depth."""
+        names = "|".join(re.escape(layer.name) for layer in self.layers)
+        return rf"(.*/)?({names})/.*"
+
+
+def make_optimizer(model, steps_per_epoch, name="sgd", **settings):
+    """The optimizer of a method: one for each of its groups.
+
+    Args:
+        model: A method; anything with `groups()`.
+        steps_per_epoch: Steps in an epoch.
+        name: "sgd", "lars" or "adamw".
+        **settings: Fields of `settings.optimizers.OPTIMIZERS[name]`: learning_rate (times batch_size / 256),
+            batch_size, epochs, weight_decay and more; defaults are those of the CIFAR-10 recipe.
 
     Returns:
-        keras.optimizers.MultiOptimizer; see `learning_rates` and `assert_routing`.
+        keras.optimizers.Optimizer, a MultiOptimizer where there is more than one group; see `learning_rates` and
+        `check_groups`.
 
     Raises:
-        InputError: an argument is out of range or the schedule is unknown.
+        InputError: a setting is unknown or out of its range.
     """
-    demand(0 < base_learning_rate < math.inf, "base_learning_rate", base_learning_rate, "a number > 0")
-    demand(batch_size >= 1, "batch_size", batch_size, "at least 1")
-    demand(0 <= predictor_ratio < math.inf, "predictor_ratio", predictor_ratio, "a number >= 0")
-    known = " or ".join(PREDICTOR_SCHEDULES)
-    demand(predictor_schedule in PREDICTOR_SCHEDULES, "predictor_schedule", predictor_schedule, known)
-    rate = base_learning_rate * batch_size / 256
-    encoder = EpochCosine(rate, steps_per_epoch, epochs, warmup_epochs)
-    if predictor_schedule == "constant":
-        predictor = Constant(predictor_ratio * rate)
+    if not hasattr(model, "groups"):
+        raise InputError(f"model: {model!r} has no groups(); give make_optimizer(model, steps_per_epoch, ...)")
+    if name not in OPTIMIZERS:
+        raise InputError(f"optimizer.name: {name!r} is unknown; give one of {', '.join(OPTIMIZERS)}")
+    known = OPTIMIZERS[name].__dataclass_fields__.keys()
+    if unknown := settings.keys() - known:
+        raise InputError(f"optimizer.{min(unknown)}: unknown; give one of {', '.join(known)}")
+    settings = OPTIMIZERS[name](**settings)
+    first, *others = model.groups()
+    default = _optimizer(settings, first, steps_per_epoch)
+    if not others:
+        return default
+    by_pattern = {group.pattern: _optimizer(settings, group, steps_per_epoch) for group in others}
+    return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(default, by_pattern))
+
+
+def _optimizer(settings, group, steps_per_epoch):
+    s = settings
+    rate = group.ratio * s.learning_rate * s.batch_size / 256
+    if group.schedule == "constant":
+        schedule = Constant(rate)
     else:
-        predictor = EpochCosine(predictor_ratio * rate, steps_per_epoch, epochs, warmup_epochs)
-    optimizers = keras.optimizers.OptimizerMap(
-        SGD(encoder, momentum, weight_decay, name="encoder"),
-        {PREDICTOR: SGD(predictor, momentum, weight_decay, name="predictor")},
-    )
-    return keras.optimizers.MultiOptimizer(optimizers)
+        schedule = EpochCosine(rate, steps_per_epoch, s.epochs, s.warmup_epochs)
+    common = OptimizerSettings.__dataclass_fields__.keys()
+    own = {key: value for key, value in asdict(s).items() if key not in common}
+    return CLASSES[s.name](schedule, weight_decay=s.weight_decay, name=group.name, **own)
 
 
 def _parts(optimizer):
@@ -65,7 +92,7 @@ def _parts(optimizer):
 def learning_rates(optimizer):
     """The rates of the next step: {"learning_rate": float} and "<name>_learning_rate" of each other part.
 
-    With `make_optimizer` that is "learning_rate" and "predictor_learning_rate"; any Keras optimizer will do.
+    With SimSiam's groups that is "learning_rate" and "predictor_learning_rate"; any Keras optimizer will do.
     """
     *others, default = _parts(optimizer)
     rates = {"learning_rate": default, **{f"{part.name}_learning_rate": part for part in others}}
@@ -77,26 +104,26 @@ def variable_counts(optimizer):
     return {part.name: len(part._trainable_variables) for part in _parts(optimizer)}
 
 
-def assert_routing(optimizer, predictor_variables):
-    """Check that the part named "predictor" of a built optimizer trains exactly the predictor's variables.
-
-    The routing goes by path, so a renamed layer would silently get the encoder's learning rate. Optimizers
-    without a part of that name pass: one optimizer for everything is a legitimate choice.
+def check_groups(model):
+    """Check that each trainable variable is trained by the optimizer of its group, and by no other.
 
     Args:
-        predictor_variables: the predictor's trainable variables; [] for a method without a predictor.
+        model: A compiled method whose optimizer, from `make_optimizer`, is built. The routing goes by path, so a second
+            layer of a group's name would silently get that group's learning rate.
 
     Raises:
-        ValueError: a variable of the predictor went elsewhere, or a foreign one came in.
+        ValueError: a variable went elsewhere, to two of them, or to none.
     """
-    for part in _parts(optimizer):
-        if part.name != "predictor":
-            continue
-        expected = {v.path for v in predictor_variables}
-        received = {v.path for v in part._trainable_variables}
-        if expected != received:
-            strays = [path for path in sorted(expected) if not re.fullmatch(PREDICTOR, path)]
+    trained = {part.name: [v.path for v in part._trainable_variables] for part in _parts(model.optimizer)}
+    first, *others = model.groups()
+    expected = {group.name: [v.path for layer in group.layers for v in layer.trainable_variables] for group in others}
+    taken = {id(v) for group in others for layer in group.layers for v in layer.trainable_variables}
+    expected[first.name] = [v.path for v in model.trainable_variables if id(v) not in taken]
+    for name in expected | trained:
+        if sorted(expected.get(name, [])) != sorted(trained.get(name, [])):
+            strays = set(expected.get(name, [])) ^ set(trained.get(name, []))
             raise ValueError(
-                f"the predictor's optimizer received {len(received)} variables instead of {len(expected)}: "
-                f"paths must match {PREDICTOR!r}, these do not: {strays}; name the layer 'predictor'"
+                f"the optimizer of group {name!r} trains {len(trained.get(name, []))} variables instead of "
+                f"{len(expected.get(name, []))}, such as {min(strays, default='one twice')}; give each layer a name "
+                "of its own"
             )

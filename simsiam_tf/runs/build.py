@@ -1,6 +1,7 @@
 """From a Config to data, networks and optimizer: where configuration meets the plain arguments of models."""
 
 import math
+from dataclasses import asdict
 
 import keras
 import tensorflow as tf
@@ -9,7 +10,7 @@ from simsiam_tf import augment, data, networks
 from simsiam_tf.errors import InputError
 from simsiam_tf.methods import METHODS
 from simsiam_tf.networks.layers import BatchNorm
-from simsiam_tf.optimizers import assert_routing, make_optimizer
+from simsiam_tf.optimizers import check_groups, make_optimizer
 from simsiam_tf.settings.schema import Config
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -24,7 +25,7 @@ def is_deterministic(config: Config) -> bool:
     return not has_gpu() if wanted == "auto" else wanted
 
 
-def set_up(config: Config) -> str:
+def prepare_process(config: Config) -> str:
     """Seed, deterministic ops and precision policy of this process; returns the precision in use."""
     keras.utils.set_random_seed(config.seed)
     if is_deterministic(config):
@@ -40,21 +41,7 @@ def set_up(config: Config) -> str:
 
 def load_data(config: Config) -> data.Splits:
     """Training and test images; raises what `data.load` raises."""
-    d = config.data
-    return data.load(
-        d.source,
-        name=d.name,
-        path=d.path,
-        image_size=d.image_size,
-        store_size=d.store_size,
-        validation_fraction=d.validation_fraction,
-        train_split=d.train_split,
-        test_split=d.test_split,
-        limit=d.limit,
-        test_limit=d.test_limit,
-        seed=config.seed,
-        memory_limit_gb=d.memory_limit_gb,
-    )
+    return data.load(**asdict(config.data), seed=config.seed)
 
 
 def load_images(config: Config, where: str) -> data.ImageSet:
@@ -94,42 +81,42 @@ def view_stages(config: Config) -> list[tuple[int, int]]:
     return [(epochs * (i + 1) // len(sizes), size) for i, size in enumerate(sizes)]
 
 
-def build_augmenter(config: Config, image_size: int | None = None):
-    """The recipe's augmenter; `image_size` is the side of the views, by default data.image_size."""
+def build_augmenters(config: Config, image_size: int | None = None) -> list:
+    """An augmenter for each view, or a single one where all views are alike.
+
+    Args:
+        image_size: Side of the views that have none of their own; default: data.image_size.
+    """
     a = config.augmentation
-    return augment.recipe(a.recipe, image_size=image_size or config.data.image_size, **a.overrides())
+    augmenters = []
+    for view in a.views:
+        augmenters += [_augmenter(a.values() | view.values(), view.size or image_size, config)] * view.count
+    return augmenters or [_augmenter(a.values(), image_size, config)]
+
+
+def _augmenter(values, image_size, config):
+    return augment.recipe(values.pop("recipe", "none"), image_size=image_size or config.data.image_size, **values)
 
 
 def build_backbone(config: Config) -> keras.Model:
     """The freshly initialised encoder; the same seed gives the same weights."""
-    b = config.backbone
-    return networks.build(
-        b.name,
-        stem=b.stem,
-        width=b.width,
-        zero_init_residual=b.zero_init_residual,
-        mean=b.mean,
-        std=b.std,
-        seed=config.seed,
-    )
+    return networks.build(**asdict(config.backbone), seed=config.seed)
 
 
-def build_method(config: Config):
-    """The method with backbone and heads, not compiled."""
+def build_method(config: Config, total_steps: int | None = None):
+    """The method with backbone and heads, not compiled.
+
+    Args:
+        total_steps: Of the whole training, for schedules; a method that is only read needs none.
+    """
     m = config.method
+    augmenters = build_augmenters(config)
     method = METHODS[m.name](
         build_backbone(config),
-        build_augmenter(config),
-        projector_layers=m.projector_layers,
-        projector_hidden=m.projector_hidden,
-        projection_dim=m.projection_dim,
-        projector_output_norm=m.projector_output_norm,
-        predictor=m.predictor,
-        predictor_hidden=m.predictor_hidden,
-        stop_gradient=m.stop_gradient,
-        num_views=m.num_views,
-        ema_momentum=m.ema_momentum,
+        augmenters if config.augmentation.views else augmenters[0],
+        **m.arguments(),
         seed=config.seed,
+        total_steps=total_steps,
         name=m.name,
     )
     for layer in method._flatten_layers():
@@ -139,19 +126,8 @@ def build_method(config: Config):
 
 
 def compile_method(model, config: Config, steps_per_epoch: int) -> None:
-    """Give the method its optimizers, built, with the predictor's variables under their own."""
-    o = config.optimizer
-    optimizer = make_optimizer(
-        base_learning_rate=o.learning_rate,
-        batch_size=o.batch_size,
-        steps_per_epoch=steps_per_epoch,
-        epochs=o.epochs,
-        momentum=o.momentum,
-        weight_decay=o.weight_decay,
-        warmup_epochs=o.warmup_epochs,
-        predictor_ratio=o.predictor_ratio,
-        predictor_schedule=o.predictor_schedule,
-    )
+    """Give the method its optimizers, built, with each group's variables under its own."""
+    optimizer = make_optimizer(model, steps_per_epoch, **asdict(config.optimizer))
     t = config.training
     alone = t.distribution == "none"  # XLA does not compile a step on several devices
     jit = alone and has_gpu() and not is_deterministic(config) if t.jit_compile == "auto" else t.jit_compile
@@ -163,7 +139,7 @@ def compile_method(model, config: Config, steps_per_epoch: int) -> None:
         )
     model.compile(optimizer=optimizer, jit_compile=jit, steps_per_execution=per_execution)
     model.optimizer.build(model.trainable_variables)
-    assert_routing(model.optimizer, model.predictor.trainable_variables if model.predictor else [])
+    check_groups(model)
 
 
 def steps_per_execution(config: Config, steps: int) -> int:

@@ -152,30 +152,41 @@ def _link(path: Path, other: Path) -> None:
         shutil.copyfile(path, other)
 
 
-def collect(groups: dict[str, list]) -> dict[str, np.ndarray]:
-    """Values of groups of variables, under names that keep their order."""
-    return {
-        f"{group}/{i:05d}": tf.convert_to_tensor(v).numpy()
-        for group, variables in groups.items()
-        for i, v in enumerate(variables)
-    }
+def collect(variables: dict) -> dict[str, np.ndarray]:
+    """Values of {name: variable}."""
+    return {name: tf.convert_to_tensor(variable).numpy() for name, variable in variables.items()}
 
 
-def restore(arrays: dict[str, np.ndarray], groups: dict[str, list]) -> None:
+def restore(arrays: dict[str, np.ndarray], variables: dict) -> None:
     """Assign what `collect` gave.
 
     Raises:
         InputError: the arrays are not those of these variables; nothing was assigned.
     """
-    wanted = {f"{group}/{i:05d}": v for group, variables in groups.items() for i, v in enumerate(variables)}
-    if wanted.keys() != arrays.keys():
-        difference = sorted(wanted.keys() ^ arrays.keys())
-        raise InputError(f"checkpoint: it is of another model (differs at {difference[0]}); use another run name")
-    for name, variable in wanted.items():
+    if variables.keys() != arrays.keys():
+        differ = min(variables.keys() ^ arrays.keys())
+        earlier = "an earlier version wrote it, or " if any(name.endswith("/00000") for name in arrays) else ""
+        raise InputError(
+            f"checkpoint: {earlier}it is of another model (differs at {differ}); give another --name, or finish the "
+            "run with the version that began it"
+        )
+    for name, variable in variables.items():
         if tuple(variable.shape) != arrays[name].shape:
             raise InputError(
-                f"checkpoint: {variable.path} has shape {arrays[name].shape} there, {tuple(variable.shape)} here; "
-                "use another run name"
+                f"checkpoint: {name} has shape {arrays[name].shape} there, {tuple(variable.shape)} here; "
+                "give another --name"
             )
-    for name, variable in wanted.items():
+    for name, variable in variables.items():
         variable.assign(arrays[name])
+
+
+def by_path(owner: str, variables: list) -> dict:
+    """{"owner/path": variable}.
+
+    Raises:
+        ValueError: two variables of an owner have one path.
+    """
+    named = {f"{owner}/{variable.path.removeprefix(f'{owner}/')}": variable for variable in variables}
+    if len(named) < len(variables):
+        raise ValueError(f"{owner}: two of its variables have one path; give each layer a name of its own")
+    return named

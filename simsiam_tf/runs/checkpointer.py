@@ -2,7 +2,18 @@
 
 import keras
 
-from simsiam_tf.runs.checkpoint import CheckpointFolder, collect, restore
+from simsiam_tf.runs.checkpoint import CheckpointFolder, by_path, collect, restore
+
+
+def method_variables(model) -> dict:
+    """{"owner/path": variable} of all weights; the owner is the attribute that holds the layer, or "method"."""
+    named, owned = {}, set()
+    for attribute, value in vars(model).items():
+        if isinstance(value, keras.layers.Layer) and not attribute.startswith("_"):
+            named |= by_path(attribute, value.weights)
+            owned |= {id(variable) for variable in value.weights}
+    rest = [variable for variable in model.weights if id(variable) not in owned]
+    return named | {f"method/{variable.name}": variable for variable in rest}
 
 
 class Checkpointer(keras.callbacks.Callback):
@@ -11,7 +22,7 @@ class Checkpointer(keras.callbacks.Callback):
     Args:
         folder: Where checkpoints go.
         record: RunRecord whose rows travel with the checkpoint.
-        interrupt: Interrupt or Together. When it is requested, the state is saved after the present step and
+        interrupt: Interrupt or SharedStop. When it is requested, the state is saved after the present step and
             `Interrupted` leaves `fit`.
         divergence: DivergenceMonitor, asked before a save inside an epoch: a diverged state is never saved.
         stateful: Callbacks whose `variables` belong to the state.
@@ -25,10 +36,12 @@ class Checkpointer(keras.callbacks.Callback):
         self.folder, self.record, self.interrupt = folder, record, interrupt
         self.stateful, self.every = list(stateful), every
 
-    def groups(self):
-        """All variables of the run by owner, but for metrics: an epoch, or a part of one, begins with new ones."""
-        groups = {"model": self.model.weights, "optimizer": self.model.optimizer.variables}
-        return groups | {f"callback{i}": callback.variables for i, callback in enumerate(self.stateful)}
+    def variables(self):
+        """{name: variable} of the run, but for metrics: an epoch, or a part of one, begins with new ones."""
+        named = method_variables(self.model) | by_path("optimizer", self.model.optimizer.variables)
+        for callback in self.stateful:
+            named |= by_path(type(callback).__name__, callback.variables)
+        return named
 
     def resume(self, model):
         """Bring model, optimizer, callbacks and record to the newest checkpoint, if there is one.
@@ -40,7 +53,7 @@ class Checkpointer(keras.callbacks.Callback):
         newest = self.folder.newest()
         if newest:
             arrays, meta = newest
-            restore(arrays, self.groups())
+            restore(arrays, self.variables())
             self.record.rows = meta["rows"]
             self.record.write()
             if self.monitor is not None:
@@ -49,7 +62,7 @@ class Checkpointer(keras.callbacks.Callback):
 
     def save(self, best=False):
         meta = {"rows": self.record.rows, "monitor": self.monitor.state if self.monitor else {}}
-        self.folder.save(int(self.model.step.numpy()), collect(self.groups()), meta, best)
+        self.folder.save(int(self.model.step.numpy()), collect(self.variables()), meta, best)
 
     def on_train_batch_end(self, batch, logs=None):
         if self.interrupt.requested:

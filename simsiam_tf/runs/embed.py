@@ -5,24 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from simsiam_tf.atomic import replacing
-from simsiam_tf.data.files import name_skipped, shown
+from simsiam_tf.data.files import shown, write_unreadable
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.features import Extractor
-
-SUFFIXES = (".parquet", ".npz")
-
-
-def check_output(path: Path) -> Path:
-    """`path` if it can be written to in a known format.
-
-    Raises:
-        InputError: unknown ending or missing folder.
-    """
-    if path.suffix not in SUFFIXES:
-        raise InputError(f"output: {path} ends in neither .parquet nor .npz; give one of these")
-    if not path.parent.is_dir():
-        raise InputError(f"output: folder {path.parent} does not exist; make it first")
-    return path
 
 
 def embed(backbone, images, crop: int, path: Path, batch_size: int = 256) -> np.ndarray:
@@ -44,7 +29,7 @@ def embed(backbone, images, crop: int, path: Path, batch_size: int = 256) -> np.
     """
     if batch_size < 1:
         raise InputError(f"batch_size: {batch_size}; give 1 or more")
-    name_skipped(path.with_name(f"{path.name}.unreadable.txt"), images)
+    write_unreadable(path.with_name(f"{path.name}.unreadable.txt"), images)
     features = Extractor(backbone)(images.batches(batch_size, crop=crop))
     # A streamed file that turned out unreadable was replaced by a neighbour, which must not count twice.
     _, rows = np.unique(images.ids, return_index=True)

@@ -1,19 +1,17 @@
-"""The final protocol on a trained encoder and its baselines, as rows for a table and figures for result.json."""
+"""The final protocol on a trained encoder and its baselines, as figures for result.json."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.collapse import effective_rank, spectrum_auc
 from simsiam_tf.evaluation.features import Extractor, raw_pixels
 from simsiam_tf.evaluation.protocol import evaluate_features, evaluate_supervised, summarise
 from simsiam_tf.evaluation.supervised import SupervisedBenchmark
-from simsiam_tf.runs.build import build_augmenter, build_backbone
+from simsiam_tf.runs.build import build_augmenters, build_backbone
 from simsiam_tf.settings.schema import Config
 
 TITLES = {
@@ -22,6 +20,11 @@ TITLES = {
     "supervised": "supervised network",
     "encoder": "trained encoder",
 }
+
+
+def can_evaluate(splits) -> bool:
+    """Whether there are images to test with, and labels."""
+    return splits.test is not None and splits.train.labels is not None and splits.test.labels is not None
 
 
 def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
@@ -39,7 +42,7 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
         InputError: labels or test images are missing.
     """
     e = config.evaluation
-    if splits.test is None or splits.train.labels is None or splits.test.labels is None:
+    if not can_evaluate(splits):
         raise InputError(
             f"data.source: {config.data.source} has no labelled test images to evaluate on; use class sub-folders or "
             "labels, and data.validation_fraction 0.2 to hold some out"
@@ -93,39 +96,14 @@ def _supervised(config, images, labels, options):
     benchmark = SupervisedBenchmark(
         build_backbone(config),
         int(max(map(np.max, labels))) + 1,
-        build_augmenter(config),
+        build_augmenters(config)[0],
         steps_per_epoch=steps_per_epoch,
         epochs=max(1, e.supervised_steps // steps_per_epoch),
         batch_size=config.optimizer.batch_size,
         base_learning_rate=e.supervised_learning_rate,
-        momentum=config.optimizer.momentum,
+        momentum=getattr(config.optimizer, "momentum", 0.9),  # AdamW has none
         weight_decay=config.optimizer.weight_decay,
         seed=config.seed,
     )
     train, test = _pixels(config, images)
     return evaluate_supervised(benchmark, train, labels[0], test, labels[1], **options)
-
-
-def print_table(result: dict) -> None:
-    """Test accuracy by share of the labels, a row per method and classifier."""
-    subsets = result["evaluation"]["subsets"]
-    spread = f" (mean ± std of {subsets} label subsets)" if subsets > 1 else ""
-    by_fraction = result["by_fraction"]
-    fractions = [row["fraction"] for row in by_fraction["encoder"]]
-    table = Table(title=f"Test accuracy in % by share of the labels{spread}")
-    table.add_column("features")
-    table.add_column("classifier")
-    for fraction in fractions:
-        table.add_column(f"{100 * fraction:.4g} %", justify="right")
-    for name, rows in by_fraction.items():
-        kinds = {"supervised": ["supervised"]}.get(name, ["knn", "linear"])
-        for kind in kinds:
-            cells = [_cell(row, f"{kind}_accuracy") for row in rows]
-            shown = {"knn": "kNN", "linear": "linear probe", "supervised": "end to end"}[kind]
-            table.add_row(TITLES[name], shown, *cells, style="bold" if name == "encoder" else None)
-    Console(width=100).print(table)
-
-
-def _cell(row, key):
-    text = f"{100 * row[key]:.1f}"
-    return f"{text} ± {100 * row[key + '_std']:.1f}" if f"{key}_std" in row else text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import math
 import os
 import platform
@@ -29,6 +30,9 @@ PACKAGES = [
     "scipy",
     "scikit-learn",
 ]
+
+
+log = logging.getLogger("simsiam_tf")
 
 
 class RunFolder:
@@ -96,9 +100,9 @@ class RunFolder:
     def _same_run(self, config: Config, prefixes: tuple[str, ...] = ("",)) -> None:
         """Refuse a change of anything that decides the weights or the figures, among the keys with these prefixes."""
         here = files.read(files.stored(self.path))
-        for key in files.differences(here, config):
-            if key not in files.FREE and key.startswith(prefixes):
-                before, now = files.flat(here)[key], files.flat(config)[key]
+        for key in files.fixed_differences(here, config):
+            if key.startswith(prefixes):
+                before, now = files.flat(here).get(key), files.flat(config).get(key)
                 raise InputError(
                     f"name: {self.path} holds a run with another setting, {key}: {before} (now {now}); "
                     "give another --name, or delete the folder"
@@ -129,7 +133,7 @@ class RunFolder:
         if not self.imported.is_file():
             return None
         state = torch_state.read(self.imported)
-        weights.assign(state, model.backbone, model.projector, model.predictor)
+        weights.assign(state, model.backbone, model.heads)
         return state
 
     def save_backbone(self, backbone) -> None:
@@ -141,6 +145,17 @@ class RunFolder:
 
     def checkpoint_folder(self, keep: int) -> CheckpointFolder:
         return CheckpointFolder(self.checkpoints, keep)
+
+    def write_unreadable(self, *image_sets) -> None:
+        """Name every image that these sets have left out."""
+        from simsiam_tf.data.files import write_unreadable
+
+        write_unreadable(self.path / "unreadable.txt", *image_sets)
+
+    def log_last_checkpoint(self) -> None:
+        """Say where a run that cannot go on can be taken up."""
+        good = next(iter(self.checkpoint_folder(1).files()), None)
+        log.error("last checkpoint before that: %s", good or "none, it diverged before the first")
 
     def write_environment(self, config: Config, precision: str, devices: list[str], replicas: int) -> None:
         """Versions, devices, git revision and seed of the process that runs this, and the replicas of all workers."""
@@ -158,6 +173,10 @@ class RunFolder:
             }
             | _git_revision(),
         )
+
+    def write_result(self, result: dict) -> None:
+        """Keep the final figures."""
+        self.write_json(self.result, result)
 
     def write_json(self, path: Path, content: dict) -> None:
         """Write atomically; figures that are not finite are left out."""
@@ -177,6 +196,30 @@ class RunFolder:
             return dict(json.loads(self.result.read_bytes()))
         except (ValueError, TypeError) as error:
             raise InputError(f"name: {self.result} is damaged ({error}); delete that file, the rest is kept") from error
+
+
+class SilentFolder:
+    """The folder of a worker that is not the first: nothing is there, and nothing is written."""
+
+    def close(self) -> None:
+        """There is nothing to let go."""
+
+    def read_result(self) -> None:
+        """There are no figures."""
+
+    def checkpoint_folder(self, keep: int) -> CheckpointFolder:
+        return CheckpointFolder(os.devnull, keep)
+
+    def load_imported(self, model) -> None:
+        """The first worker's weights come later, with its checkpoint's."""
+
+    def write_environment(self, *facts) -> None:
+        """The first worker writes its own."""
+
+    write_unreadable = write_result = write_environment
+
+    def log_last_checkpoint(self) -> None:
+        """The first worker says it."""
 
 
 def _version(package: str) -> str | None:

@@ -11,8 +11,10 @@ from simsiam_tf.errors import InputError
 from simsiam_tf.interop import torch_file, torch_state, weights
 from simsiam_tf.runs.build import build_method
 from simsiam_tf.runs.checkpoint import restore
+from simsiam_tf.runs.checkpointer import method_variables
 from simsiam_tf.runs.folder import RunFolder
 from simsiam_tf.settings import files
+from simsiam_tf.settings.methods import METHODS
 from simsiam_tf.settings.schema import Config
 
 RECIPES = {"cifar": "cifar10", "imagenet": "imagenet"}
@@ -20,16 +22,18 @@ RECIPES = {"cifar": "cifar10", "imagenet": "imagenet"}
 
 def arguments_for(state: torch_state.State, given: list[str]) -> list[str]:
     """Command-line arguments: the recipe of the file's stem, the file's architecture, then what the user gave."""
+    method = METHODS[files.chosen(given, "method")]
     settings = {"name": state.path.name.split(".")[0]} | torch_state.architecture(state)
+    settings |= {f"method.{key}": value for key, value in method.of_heads(*torch_state.heads(state)).items()}
     inferred = [f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in settings.items()]
     return ["--config", RECIPES[settings["backbone.stem"]], *inferred, *files.file_first(given, None)]
 
 
-def import_run(state: torch_state.State, config: Config) -> tuple[RunFolder, list[str]]:
+def import_run(state: torch_state.State, config: Config) -> tuple[RunFolder, list[str], list[str]]:
     """Make a run folder that holds a file's weights; heads that the file lacks are initialised by seed.
 
     Returns:
-        The folder, and which of backbone, projector and predictor are the file's.
+        The folder, which of the backbone and the heads are the file's, and which heads it lacks.
 
     Raises:
         InputError: the weights do not fit the configuration, or the folder cannot be made.
@@ -38,11 +42,11 @@ def import_run(state: torch_state.State, config: Config) -> tuple[RunFolder, lis
     if folder.path.exists():
         raise InputError(f"name: {folder.path} exists; give another --name, or delete the folder")
     model = build_method(config)
-    parts = weights.assign(state, model.backbone, model.projector, model.predictor)
+    parts = weights.assign(state, model.backbone, model.heads)
     save_method(folder.imported, model, config, state.about.get("epoch", 0), state.batches)
     folder.save_backbone(model.backbone)
     files.write(config, folder.config)
-    return folder, parts
+    return folder, parts, [role for role in model.heads if role not in parts]
 
 
 def export_run(folder: RunFolder, path: Path, format: str) -> None:
@@ -65,7 +69,8 @@ def export_run(folder: RunFolder, path: Path, format: str) -> None:
     newest = folder.checkpoint_folder(1).newest()
     if newest:
         arrays, meta = newest
-        restore({name: a for name, a in arrays.items() if name.startswith("model/")}, {"model": model.variables})
+        variables = method_variables(model)
+        restore({name: array for name, array in arrays.items() if name in variables}, variables)
         epoch += meta["rows"][-1]["epoch"] if meta["rows"] else 0
         batches += model.num_views * int(model.step.numpy())
     elif not imported:
@@ -81,7 +86,7 @@ def save_method(path: Path, model, config: Config, epoch: int, batches: int) -> 
     """Write a whole method in the official layout; mean and std tell what its pictures are normalised by."""
     b = config.backbone
     about = {"arch": b.name, "epoch": epoch, "mean": b.mean, "std": b.std}
-    arrays = weights.state_dict(model.backbone, model.projector, model.predictor, batches)
+    arrays = weights.state_dict(model.backbone, model.heads, batches)
     write(path, about, weights.official(arrays))
 
 

@@ -20,19 +20,9 @@ from tensorflow.python.distribute.cluster_resolver.slurm_cluster_resolver import
 from simsiam_tf.errors import InputError
 from simsiam_tf.runs.interrupt import Interrupted
 from simsiam_tf.settings import files
+from simsiam_tf.settings.types import marked
 
 log = logging.getLogger("simsiam_tf")
-# May differ between the workers of a run: where things lie, and what only the first one does.
-OWN = {
-    "name",
-    "output",
-    "data.path",
-    "data.memory_limit_gb",
-    "training.compilation_cache",
-    "training.checkpoint_epochs",
-    "training.keep_checkpoints",
-    "monitor.tensorboard",
-}
 LINGER_SECONDS = 5
 SLURM_PORT = 8888  # of the first task on a host; the next one has the next
 
@@ -120,7 +110,8 @@ class Workers:
             raise InputError(
                 f"optimizer.batch_size: {size} does not divide evenly over {self.replicas} devices; give a multiple"
             )
-        settings = [(key, value) for key, value in files.flat(config).items() if key not in OWN]
+        own_keys = marked(config, "own")
+        settings = [(key, value) for key, value in files.flat(config).items() if key not in own_keys]
         settings += [keras.config.dtype_policy().name, len(tf.config.list_physical_devices("GPU"))]
         names = os.fsencode("\n".join(images.ids))  # a file's name may be of any bytes
         own = np.array([zlib.crc32(repr(settings).encode()), len(images), zlib.crc32(names)])

@@ -1,45 +1,34 @@
-"""Reading, checking and writing a Config: YAML files, dotted overrides, one-line errors.
+"""Reading, comparing and writing a Config: YAML files, dotted overrides, one-line errors.
 
-jsonargparse does the parsing: it derives options, help and type checks from the dataclasses.
+jsonargparse does the parsing: it derives options, help and type checks from the dataclasses. Which dataclasses, the
+names of method and optimizer say, and so these are read first.
 """
 
 from __future__ import annotations
 
-import re
+from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
 
 import yaml
-from jsonargparse import ActionConfigFile, ArgumentParser
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
 from simsiam_tf.atomic import replacing
 from simsiam_tf.errors import InputError
-from simsiam_tf.settings.limits import check, flat, yaml_values
+from simsiam_tf.settings.methods import METHODS
+from simsiam_tf.settings.optimizers import OPTIMIZERS
+from simsiam_tf.settings.renamed import upgraded
 from simsiam_tf.settings.schema import Config
+from simsiam_tf.settings.types import marked, shown
+from simsiam_tf.settings.wording import one_line
 
-# May differ from the run that a folder holds: where things lie, how long it goes on this time, what is kept.
-FREE = {
-    "name",
-    "output",
-    "data.path",
-    "data.memory_limit_gb",
-    "training.steps_per_execution",
-    "training.distribution",
-    "training.compilation_cache",
-    "training.stop_after_steps",
-    "training.checkpoint_epochs",
-    "training.keep_checkpoints",
-    "monitor.tensorboard",
-}
+BY_NAME = {"method": METHODS, "optimizer": OPTIMIZERS}
 
 
 class OneLineParser(ArgumentParser):
     """An argument parser whose errors are one line with the key, the value and the way out."""
 
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        line = " ".join(str(message).split()).replace("<class '", "").replace("'>", "").replace("typing.", "")
-        line = re.sub(r"Parser key \"(.*?)\": ?", r"\1: ", line)
-        raise InputError(f"{line} (options: {self.prog} --help)")
+    def error(self, message: str, ex: Exception | None = None):
+        raise InputError(one_line(str(message), self.prog))
 
 
 class ConfigFile(ActionConfigFile):
@@ -47,11 +36,8 @@ class ConfigFile(ActionConfigFile):
 
     def __call__(self, parser, namespace, value, option_string=None):
         if isinstance(value, str):
-            value = str(find(value))
-        try:
-            super().__call__(parser, namespace, value, option_string)
-        except (UnicodeDecodeError, RecursionError) as error:
-            raise InputError(f"--config: {value} is no YAML ({type(error).__name__}: {error})") from error
+            value = yaml.safe_dump(upgraded(_content(find(value))))
+        super().__call__(parser, namespace, value, option_string)
 
 
 def shipped_folder() -> Path:
@@ -74,10 +60,61 @@ def find(name: str) -> Path:
     raise InputError(f"--config: no file {name!r}; give a YAML file or one of: {known}")
 
 
-def add_config(parser: ArgumentParser) -> None:
-    """Give a parser `--config` and one dotted option per field of Config."""
+def _content(path: Path) -> dict:
+    try:
+        content = yaml.safe_load(path.read_bytes().decode())
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"--config: {path} is no YAML ({reason}); give key: value lines") from error
+    if not isinstance(content, dict):
+        raise InputError(f"--config: {path} holds {type(content).__name__}; give key: value lines")
+    return content
+
+
+def add_config(parser: ArgumentParser, arguments: list[str]) -> None:
+    """Give a parser `--config` and one dotted option per setting, those of the method and optimizer in use.
+
+    Args:
+        arguments: What will be parsed.
+
+    Raises:
+        InputError: there is no such method or optimizer, or the file of `--config` is none.
+    """
+    parser.epilog = "".join(
+        f"Options of another {section}: --{section}.name NAME --help, NAME being one of {', '.join(known)}. "
+        for section, known in BY_NAME.items()
+    )
     parser.add_argument("--config", action=ConfigFile, help="YAML file, or the name of a shipped one")
-    parser.add_class_arguments(Config, None)
+    parser.add_class_arguments(Config, None, skip=set(BY_NAME))
+    for section, known in BY_NAME.items():
+        parser.add_class_arguments(known[chosen(arguments, section)], section)
+
+
+def chosen(arguments: list[str], section: str) -> str:
+    """The name of the method, or of the optimizer, that these arguments or their file choose; by default the first.
+
+    Raises:
+        InputError: there is none of that name, or the file of `--config` is none.
+    """
+    file, name, known = _last(arguments, "--config"), _last(arguments, f"--{section}.name"), BY_NAME[section]
+    part = _content(find(file)).get(section) if file is not None else None
+    if name is None and isinstance(part, dict):
+        name = part.get("name")
+    name = next(iter(known)) if name is None else name
+    if name not in known:
+        raise InputError(f"{section}.name: {shown(name)} is unknown; give one of {', '.join(known)}")
+    return name
+
+
+def _last(arguments: list[str], option: str) -> str | None:
+    """The value of the last `option VALUE` or `option=VALUE`."""
+    found = None
+    for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
+        if argument == option:
+            found = following
+        elif argument.startswith(f"{option}="):
+            found = argument.split("=", 1)[1]
+    return found
 
 
 def file_first(arguments: list[str], default: str | None) -> list[str]:
@@ -90,17 +127,22 @@ def file_first(arguments: list[str], default: str | None) -> list[str]:
     return arguments if default is None else ["--config", default, *arguments]
 
 
+def parse(parser: ArgumentParser, arguments: list[str]) -> tuple[Namespace, Config]:
+    """A verb's own options, which the parser has, and the Config of its arguments."""
+    add_config(parser, arguments)
+    options = parser.parse_args(arguments)
+    return options, build(parser, options)
+
+
 def read(path: Path) -> Config:
     """A Config from one YAML file; keys that are not given keep their defaults.
 
     Raises:
-        InputError: the file is missing, is not YAML, or holds an unknown key or a value of a wrong type.
+        InputError: the file is missing, is not YAML, or holds an unknown key or a value that cannot be.
     """
-    parser = OneLineParser(prog="simsiam-tf", exit_on_error=False)
-    add_config(parser)
     if not Path(path).is_file():
-        raise InputError(f"no configuration at {path}; is this a run folder of simsiam-tf?")
-    return build(parser, parser.parse_args(["--config", str(path)]))
+        raise InputError(f"RUN: no configuration at {path}; give a run folder that train has made")
+    return parse(OneLineParser(prog="simsiam-tf train", exit_on_error=False), ["--config", str(path)])[1]
 
 
 def stored(run: str | Path) -> Path:
@@ -115,17 +157,40 @@ def stored(run: str | Path) -> Path:
     return path
 
 
+def flat(config: Config) -> dict:
+    """{"data.source": ..., ...}, with plain values."""
+    result = {}
+    for key, value in _plain(asdict(config)).items():
+        result |= {f"{key}.{sub}": v for sub, v in value.items()} if isinstance(value, dict) else {key: value}
+    return result
+
+
+def _plain(value):
+    """Tuples become lists."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
+
+
 def differences(here: Config, asked: Config) -> list[str]:
-    """Dotted keys whose values differ."""
+    """Dotted keys whose values differ, or that only one of the two has."""
     a, b = flat(here), flat(asked)
-    return [key for key in b if a[key] != b[key]]
+    return [key for key in b | a if a.get(key, ...) != b.get(key, ...)]
+
+
+def fixed_differences(here: Config, asked: Config) -> list[str]:
+    """Those that decide the weights or the figures of a run."""
+    free = marked(asked, "free")
+    return [key for key in differences(here, asked) if key not in free]
 
 
 def only_differ_in(here: Config, asked: Config, prefixes: tuple[str, ...]) -> None:
     """Raise InputError if `asked` changes a setting that this command cannot change."""
     for key in differences(here, asked):
         if not key.startswith(prefixes):
-            raise InputError(f"{key}: it belongs to the trained run; only {' and '.join(prefixes)}* can be given here")
+            raise InputError(
+                f"{key}: {shown(flat(asked).get(key))} is not the trained run's; give only {' and '.join(prefixes)}*"
+            )
 
 
 def build(parser: ArgumentParser, namespace) -> Config:
@@ -134,13 +199,13 @@ def build(parser: ArgumentParser, namespace) -> Config:
         if namespace[name] is None:
             raise InputError(f"{name}: null is no value of it; leave it out, or give one")
     values = parser.instantiate(namespace)
-    return check(Config(**{name: values[name] for name in Config.__dataclass_fields__}))
+    return Config(**{name: values[name] for name in Config.__dataclass_fields__})
 
 
 def write(config: Config, path: Path) -> None:
     """Write the complete configuration as YAML, atomically."""
     with replacing(path) as partial:
-        partial.write_text(yaml.dump(yaml_values(config), Dumper=_Quoting, sort_keys=False))
+        partial.write_text(yaml.dump(_plain(asdict(config)), Dumper=_Quoting, sort_keys=False))
 
 
 class _Quoting(yaml.SafeDumper):

@@ -6,13 +6,29 @@ TensorFlow is not imported here, so that `--help` answers at once.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Literal
 
+from simsiam_tf.errors import InputError
+from simsiam_tf.settings.augmentation import AugmentationSettings
+from simsiam_tf.settings.methods import MethodSettings, SimSiamSettings
+from simsiam_tf.settings.optimizers import OptimizerSettings, SGDSettings
+from simsiam_tf.settings.types import (
+    BelowOne,
+    Count,
+    Natural,
+    NonNegative,
+    Number,
+    Positive,
+    PositiveShare,
+    check,
+    setting,
+)
+
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataSettings:
     """Images to train on and to test with.
 
     Args:
@@ -31,56 +47,19 @@ class DataConfig:
 
     source: Literal["digits", "tfds", "folder", "arrays"] = "tfds"
     name: str | None = None
-    path: str | None = None
-    image_size: int = 32
-    store_size: int | None = None
-    validation_fraction: float = 0.0
+    path: str | None = setting(None, free=True, own=True)
+    image_size: Count = 32
+    store_size: Count | None = None
+    validation_fraction: BelowOne = 0.0
     train_split: str = "train"
     test_split: str = "test"
-    limit: int | None = None
-    test_limit: int | None = None
-    memory_limit_gb: float = 4.0
+    limit: Count | None = None
+    test_limit: Count | None = None
+    memory_limit_gb: NonNegative = setting(4.0, free=True, own=True)
 
 
 @dataclass(frozen=True)
-class AugmentationConfig:
-    """How a view is made of an image. Values left null come from the recipe.
-
-    Args:
-        recipe: cifar10, imagenet, digits or none.
-        min_area: Smallest share of the image that a crop covers.
-        flip: Probability of a horizontal flip.
-        jitter_probability: Probability of the colour jitter.
-        brightness: Strength of the brightness jitter.
-        contrast: Strength of the contrast jitter.
-        saturation: Strength of the saturation jitter.
-        hue: Strength of the hue jitter, at most 0.5.
-        grayscale: Probability of dropping colour.
-        blur_probability: Probability of a Gaussian blur.
-        view_sizes: Sides of the views over equal parts of the epochs, for example [24, 32]: small views cost less.
-            Empty: data.image_size throughout.
-    """
-
-    recipe: Literal["cifar10", "imagenet", "digits", "none"] = "cifar10"
-    min_area: float | None = None
-    flip: float | None = None
-    jitter_probability: float | None = None
-    brightness: float | None = None
-    contrast: float | None = None
-    saturation: float | None = None
-    hue: float | None = None
-    grayscale: float | None = None
-    blur_probability: float | None = None
-    view_sizes: tuple[int, ...] = ()
-
-    def overrides(self) -> dict[str, float]:
-        """The values that differ from the recipe."""
-        values = asdict(self).items()
-        return {key: value for key, value in values if key not in ("recipe", "view_sizes") and value is not None}
-
-
-@dataclass(frozen=True)
-class BackboneConfig:
+class BackboneSettings:
     """The encoder that is kept after training.
 
     Args:
@@ -94,68 +73,14 @@ class BackboneConfig:
 
     name: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
     stem: Literal["cifar", "imagenet"] = "cifar"
-    width: int = 64
+    width: Count = 64
     zero_init_residual: bool = True
-    mean: tuple[float, float, float] = (0.4914, 0.4822, 0.4465)
-    std: tuple[float, float, float] = (0.247, 0.2435, 0.2616)
+    mean: tuple[Number, Number, Number] = (0.4914, 0.4822, 0.4465)
+    std: tuple[Positive, Positive, Positive] = (0.247, 0.2435, 0.2616)
 
 
 @dataclass(frozen=True)
-class MethodConfig:
-    """The self-supervised method and its heads.
-
-    Args:
-        name: simsiam.
-        projector_layers: Fully connected layers of the projector: 2 for CIFAR-10, 3 for ImageNet.
-        projector_hidden: Hidden width of the projector; null means the feature dimension.
-        projection_dim: Width of the projector's and the predictor's output.
-        projector_output_norm: BatchNorm without scale and offset on the projector's output.
-        predictor: mlp, or none for the ablation.
-        predictor_hidden: Width of the predictor's bottleneck.
-        stop_gradient: False for the ablation that collapses.
-        num_views: Views of each image in a step; above 2, each prediction meets the mean of the others (FastSiam).
-        ema_momentum: Evaluate and keep a moving average of the encoder's weights with this momentum; 0: the weights.
-    """
-
-    name: Literal["simsiam"] = "simsiam"
-    projector_layers: int = 2
-    projector_hidden: int | None = None
-    projection_dim: int = 2048
-    projector_output_norm: bool = True
-    predictor: Literal["mlp", "none"] = "mlp"
-    predictor_hidden: int = 512
-    stop_gradient: bool = True
-    num_views: int = 2
-    ema_momentum: float = 0.0
-
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """SGD with coupled weight decay on every variable; learning rate = learning_rate x batch_size / 256.
-
-    Args:
-        learning_rate: Base learning rate, per 256 images.
-        batch_size: Images per step.
-        epochs: Passes over the training images; the cosine ends there.
-        momentum: Momentum.
-        weight_decay: Weight decay, added to the gradient before the momentum.
-        warmup_epochs: Epochs of linear warm-up.
-        predictor_ratio: Learning rate of the predictor over that of the encoder.
-        predictor_schedule: constant (the papers' choice) or cosine.
-    """
-
-    learning_rate: float = 0.03
-    batch_size: int = 512
-    epochs: int = 800
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    warmup_epochs: int = 0
-    predictor_ratio: float = 1.0
-    predictor_schedule: Literal["constant", "cosine"] = "constant"
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
+class TrainingSettings:
     """How the run is carried out; only precision and sync_batch_norm change what is computed.
 
     Args:
@@ -173,20 +98,35 @@ class TrainingConfig:
         keep_checkpoints: Keep this many of the newest checkpoints, and the best.
     """
 
-    distribution: Literal["none", "mirrored", "multi_worker"] = "none"
+    distribution: Literal["none", "mirrored", "multi_worker"] = setting("none", free=True)
     sync_batch_norm: bool = True
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     jit_compile: bool | Literal["auto"] = "auto"
     deterministic: bool | Literal["auto"] = "auto"
-    steps_per_execution: int | Literal["auto"] = "auto"
-    compilation_cache: str | None = None
-    stop_after_steps: int | None = None
-    checkpoint_epochs: int = 1
-    keep_checkpoints: int = 2
+    steps_per_execution: Count | Literal["auto"] = setting("auto", free=True)
+    compilation_cache: str | None = setting(None, free=True, own=True)
+    stop_after_steps: Count | None = setting(None, free=True)
+    checkpoint_epochs: Count = setting(1, free=True, own=True)
+    keep_checkpoints: Count = setting(2, free=True, own=True)
+
+    def check_together(self):
+        """Raise InputError for values that rule each other out."""
+        if self.jit_compile is True and self.deterministic is not False:
+            raise InputError(
+                "training.jit_compile: true rules out repeatable runs; give training.deterministic false, too"
+            )
+        if self.distribution != "none" and self.jit_compile is True:
+            raise InputError(
+                "training.jit_compile: true, but XLA does not compile a step on several devices; give auto"
+            )
+        if self.distribution != "none" and self.precision == "float16":
+            raise InputError(
+                "training.precision: float16 has a loss scale that is not kept over several devices; give bfloat16"
+            )
 
 
 @dataclass(frozen=True)
-class MonitorConfig:
+class MonitorSettings:
     """What is watched while training.
 
     Args:
@@ -199,17 +139,17 @@ class MonitorConfig:
         tensorboard: Write event files.
     """
 
-    knn_epochs: int = 10
-    knn_bank: int = 50_000
+    knn_epochs: Natural = 10
+    knn_bank: Count = 50_000
     linear_probe: bool = True
-    collapse_epochs: int = 5
-    collapse_patience: int = 3
+    collapse_epochs: Natural = 5
+    collapse_patience: Count = 3
     stop_on_collapse: bool = True
-    tensorboard: bool = True
+    tensorboard: bool = setting(True, free=True, own=True)
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
+class EvaluationSettings:
     """The final protocol.
 
     Args:
@@ -224,15 +164,15 @@ class EvaluationConfig:
         supervised_learning_rate: Base learning rate of the supervised networks.
     """
 
-    fractions: tuple[float, ...] = (1.0, 0.1, 0.01)
-    subsets: int = 3
+    fractions: tuple[PositiveShare, ...] = (1.0, 0.1, 0.01)
+    subsets: Count = 3
     baselines: tuple[Literal["raw", "untrained", "supervised"], ...] = ()
-    neighbors: int = 200
-    temperature: float = 0.1
-    linear_learning_rate: float = 30.0
-    linear_epochs: int = 100
-    supervised_steps: int = 1000
-    supervised_learning_rate: float = 0.03
+    neighbors: Count = 200
+    temperature: Positive = 0.1
+    linear_learning_rate: Positive = 30.0
+    linear_epochs: Count = 100
+    supervised_steps: Count = 1000
+    supervised_learning_rate: Positive = 0.03
 
 
 @dataclass(frozen=True)
@@ -245,17 +185,33 @@ class Config:
         seed: Seed of everything random.
     """
 
-    name: str = "run"
-    output: str = "runs"
-    seed: int = 0
-    data: DataConfig = field(default_factory=DataConfig)
-    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    method: MethodConfig = field(default_factory=MethodConfig)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    monitor: MonitorConfig = field(default_factory=MonitorConfig)
-    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    name: str = setting("run", free=True, own=True)
+    output: str = setting("runs", free=True, own=True)
+    seed: Natural = 0
+    data: DataSettings = field(default_factory=DataSettings)
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    backbone: BackboneSettings = field(default_factory=BackboneSettings)
+    method: MethodSettings = field(default_factory=SimSiamSettings)
+    optimizer: OptimizerSettings = field(default_factory=SGDSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    monitor: MonitorSettings = field(default_factory=MonitorSettings)
+    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+
+    def __post_init__(self):
+        """Refuse what no run can use.
+
+        Raises:
+            InputError: names the key, its value and what it can be.
+        """
+        check(self, "")
+        for each in fields(self):
+            if is_dataclass(part := getattr(self, each.name)):
+                check(part, f"{each.name}.")
+        if not self.name or "/" in self.name or self.name in (".", ".."):
+            raise InputError(f"name: {self.name!r} is no plain folder name; give one, such as run")
+        if not self.evaluation.fractions:
+            raise InputError("evaluation.fractions: [] is empty; give a share of the labels, such as [1.0]")
+        self.training.check_together()
 
     @property
     def folder(self) -> Path:

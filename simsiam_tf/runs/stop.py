@@ -3,14 +3,14 @@
 import keras
 
 
-class Together(keras.callbacks.Callback):
+class SharedStop(keras.callbacks.Callback):
     """What one worker knows and all must obey: a signal to any of them, and the chief's verdict of collapse.
 
     In a run of one worker it hands on what it is given. Put it after the callback that may stop the training and
     before the Checkpointer, which takes it for its `interrupt`.
 
     Args:
-        workers: `distribution.Workers`.
+        workers: `runs.workers.Workers`.
         interrupt: Interrupt of this process.
         monitor: CollapseMonitor of the chief, or None.
         every: Steps between two questions to the other workers, whether they were asked to stop, and never within an

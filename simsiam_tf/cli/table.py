@@ -1,0 +1,33 @@
+"""The final figures as a table."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from simsiam_tf.runs.evaluate import TITLES
+
+
+def print_table(result: dict) -> None:
+    """Test accuracy by share of the labels, a row per method and classifier."""
+    subsets = result["evaluation"]["subsets"]
+    spread = f" (mean ± std of {subsets} label subsets)" if subsets > 1 else ""
+    by_fraction = result["by_fraction"]
+    fractions = [row["fraction"] for row in by_fraction["encoder"]]
+    table = Table(title=f"Test accuracy in % by share of the labels{spread}")
+    table.add_column("features")
+    table.add_column("classifier")
+    for fraction in fractions:
+        table.add_column(f"{100 * fraction:.4g} %", justify="right")
+    for name, rows in by_fraction.items():
+        kinds = {"supervised": ["supervised"]}.get(name, ["knn", "linear"])
+        for kind in kinds:
+            cells = [_cell(row, f"{kind}_accuracy") for row in rows]
+            shown = {"knn": "kNN", "linear": "linear probe", "supervised": "end to end"}[kind]
+            table.add_row(TITLES[name], shown, *cells, style="bold" if name == "encoder" else None)
+    Console(width=100).print(table)
+
+
+def _cell(row, key):
+    text = f"{100 * row[key]:.1f}"
+    return f"{text} ± {100 * row[key + '_std']:.1f}" if f"{key}_std" in row else text

@@ -1,0 +1,26 @@
+"""The formats of `export`, known without TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from simsiam_tf.errors import InputError
+
+# Of the last two, weights without a program, `runs.transfer` writes the files; of the others `interop.export`.
+ENDINGS = {"keras": ".keras", "saved_model": "", "onnx": ".onnx", "pytorch": ".pth.tar", "torchvision": ".pth"}
+
+
+def output_path(format: str, given: str | None, folder: Path) -> Path:
+    """Where an export goes: `given`, or backbone with the format's ending in `folder`.
+
+    Raises:
+        InputError: unknown format, or an ending that is not the format's.
+    """
+    if format not in ENDINGS:
+        raise InputError(f"format: {format!r} is unknown; give one of {', '.join(ENDINGS)}")
+    path = Path(given) if given else folder / f"backbone{ENDINGS[format]}"
+    if not path.name.endswith(ENDINGS[format]):
+        raise InputError(f"output: {path} does not end in {ENDINGS[format]}, which format {format} needs; rename it")
+    if path.exists():
+        raise InputError(f"output: {path} exists; give another one or delete it")
+    return path

@@ -1,0 +1,106 @@
+"""The one training step that every method shares: views, forward, objective, gradients, update, what follows, logs."""
+
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+from keras.src.trainers.data_adapters.data_adapter_utils import unpack_x_y_sample_weight
+
+from simsiam_tf.errors import InputError
+from simsiam_tf.methods.views import TEST_STREAM
+
+
+class Batch(NamedTuple):
+    """What a step is given: images (n, h, w, 3), and labels (n,) and row numbers (n,) where there are any."""
+
+    images: tf.Tensor
+    labels: tf.Tensor | None = None
+    rows: tf.Tensor | None = None
+
+
+class TrainStep(keras.Model):
+    """The step of a `Method`, which states `draw_views`, `forward`, `objective`, `after_step` and has the variables."""
+
+    def train_step(self, data):
+        batch = _as_batch(data)
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        if replicas > 1 and isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            raise InputError("training.precision: float16's loss scale is not kept over replicas; give bfloat16")
+        views = self.draw_views(batch.images, self.step)
+        with tf.GradientTape() as tape:
+            outputs = self.forward(views, training=True)
+            loss = self.objective(outputs, batch)
+            scaled_loss = self.optimizer.scale_loss(loss / replicas)
+        variables = self.trainable_variables
+        gradients = tape.gradient(scaled_loss, variables)
+        self.optimizer.apply(gradients, variables)
+        self._note_divergence(loss, gradients)
+        self.after_step(outputs, batch)
+        self._update_average()
+        self.step.assign_add(1)
+        self.loss_tracker.update_state(loss)
+        logs = {"loss": self.loss_tracker.result()}
+        if self.probe is not None and batch.labels is not None:
+            logs.update(self.probe.train_step(tf.stop_gradient(outputs["features"][0]), batch.labels))
+        return self._reducible(logs)
+
+    def _reducible(self, logs):
+        """Logs in the form that Keras can reduce over replicas: it averages over the first axis."""
+        alone = self.distribute_strategy.num_replicas_in_sync == 1
+        return logs if alone else {name: value[None] for name, value in logs.items()}
+
+    def _update_average(self):
+        """average = m average + (1 - m) backbone, with m = min(weight_average, (1 + step) / (10 + step)).
+
+        That is an average over the steps so far while these are few, as in tf.train.ExponentialMovingAverage.
+        """
+        if self.average is None:
+            return
+        step = tf.cast(self.step, tf.float32)
+        momentum = tf.minimum(self.settings.weight_average, (1 + step) / (10 + step))
+        for slow, fast in zip(self.average.variables, self.backbone.variables, strict=True):
+            slow.assign_add(tf.cast(1 - momentum, slow.dtype) * (fast - slow))
+
+    def _note_divergence(self, loss, gradients):
+        """Keep the number of the first step whose loss or gradients are not finite, on the device.
+
+        The loss alone does not tell: a ReLU on a CPU turns NaN into 0.
+        """
+        finite = tf.math.is_finite(loss)
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            # It skips such gradients and halves its scale; below 1 they are not the scale's fault.
+            finite &= tf.convert_to_tensor(self.optimizer.dynamic_scale) >= 1
+        else:
+            sums = [tf.reduce_sum(gradient) for gradient in gradients if gradient is not None]
+            finite &= tf.math.is_finite(tf.add_n(sums))
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            broken = tf.cast(~finite, tf.float32)
+            finite = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, broken) == 0
+        self.diverged_at.assign(tf.where(finite | (self.diverged_at >= 0), self.diverged_at, self.step))
+
+    def test_step(self, data):
+        batch = _as_batch(data)
+        outputs = self.forward(self.draw_views(batch.images, 0, TEST_STREAM), training=False)
+        self.loss_tracker.update_state(self.objective(outputs, batch))
+        return self._reducible({"loss": self.loss_tracker.result()})
+
+    @property
+    def metrics(self):
+        return [self.loss_tracker] + (self.probe.metrics if self.probe is not None else [])
+
+    def _resolve_auto_jit_compile(self):
+        # Keras would compile on CPUs, too, where XLA runs a ResNet-18 step at 0.6 of the plain graph's speed. A step
+        # on several replicas is one graph over their devices, which XLA does not compile.
+        alone = self.distribute_strategy.num_replicas_in_sync == 1
+        return alone and bool(tf.config.list_physical_devices("GPU")) and super()._resolve_auto_jit_compile()
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # The networks are built; Keras would draw a batch from the input for it, and sum that over all hosts.
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+
+
+def _as_batch(data):
+    images, labels, _ = unpack_x_y_sample_weight(data)
+    return Batch(labels=labels, **images) if isinstance(images, dict) else Batch(images, labels)

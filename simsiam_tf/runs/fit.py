@@ -1,0 +1,93 @@
+"""Training from the model's present step to the end: one `fit` for each part that is of one kind."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import re
+import time
+
+import keras
+import tensorflow as tf
+
+from simsiam_tf.callbacks import ProgressBar
+from simsiam_tf.data import training_batches
+from simsiam_tf.errors import InputError, unwritable
+from simsiam_tf.runs.build import build_augmenters, steps_per_execution, view_stages
+from simsiam_tf.runs.interrupt import Interrupted
+from simsiam_tf.runs.watchers import Watchers
+from simsiam_tf.runs.workers import Workers
+from simsiam_tf.settings.schema import Config
+
+
+class EndOfPart(keras.callbacks.Callback):
+    """Ends `fit` after so many epochs of the run, which is not at its end; what comes after them is another fit."""
+
+    def __init__(self, epochs):
+        super().__init__()
+        self.epochs = epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 == self.epochs:
+            self.model.stop_training = True
+
+
+def fit(config: Config, model, images, watchers: Watchers, workers: Workers, steps_per_epoch: int) -> float:
+    """Train to the end; returns the seconds it took this time.
+
+    A run that was stopped inside an epoch first does the rest of that epoch. Each size of views is a fit of its own.
+
+    Args:
+        images: ImageSet to train on.
+    """
+    start, total = time.monotonic(), config.optimizer.epochs * steps_per_epoch
+    last = min(total, config.training.stop_after_steps or total)
+    stages = view_stages(config)
+    labelled = bool(watchers.probes) or "labels" in model.reads
+
+    def batches(step, part, parts):
+        size, rows = config.optimizer.batch_size, "rows" in model.reads
+        return training_batches(
+            images, size, config.seed, step, with_labels=labelled, with_rows=rows, part=part, parts=parts
+        )
+
+    try:
+        while (step := int(model.step.numpy())) < last and not watchers.stop.collapsed:
+            epoch, done = divmod(step, steps_per_epoch)
+            steps = min(steps_per_epoch - done, last - step)
+            whole = steps == steps_per_epoch
+            stage_end, size = next(stage for stage in stages if epoch < stage[0])
+            if config.augmentation.view_sizes:
+                model.use_augmenters(build_augmenters(config, size))
+            model.steps_per_execution = steps_per_execution(config, steps)
+            model.train_function = None  # it is made for one number of steps per execution
+            model.fit(
+                workers.batches(functools.partial(batches, step)),
+                initial_epoch=epoch,
+                epochs=last // steps_per_epoch if whole else config.optimizer.epochs,
+                steps_per_epoch=steps,
+                callbacks=[EndOfPart(stage_end if whole else epoch + 1), *watchers.callbacks],
+                shuffle=False,
+                verbose=0,
+            )
+    except tf.errors.OpError as error:
+        raise one_line(error) from error
+    except Interrupted:
+        for callback in watchers.callbacks:
+            if isinstance(callback, keras.callbacks.TensorBoard):
+                callback.on_train_end()  # writes what its files still hold back
+        raise
+    finally:
+        for callback in watchers.callbacks:
+            if isinstance(callback, ProgressBar):
+                callback.close()
+    return time.monotonic() - start
+
+
+def one_line(error: tf.errors.OpError) -> Exception:
+    """What a user did not do wrong stays as it is; bad data and a full disk, met in TensorFlow's threads, are named."""
+    if found := re.search(r"InputError: (.*)", str(error)):
+        return InputError(found[1])
+    if "No space left on device" in str(error):
+        return unwritable("tensorboard", OSError(errno.ENOSPC, "No space left on device"))
+    return error

@@ -1,0 +1,51 @@
+"""The figures of a run that need no further computation."""
+
+from __future__ import annotations
+
+import resource
+
+import tensorflow as tf
+
+from simsiam_tf.errors import Diverged
+from simsiam_tf.runs.build import has_gpu
+from simsiam_tf.runs.watchers import Watchers
+from simsiam_tf.settings.schema import Config
+
+NEWEST = ("loss", "images_per_second", "feature_std", "correlation_strength", "effective_rank")
+
+
+def summary(config: Config, model, watchers: Watchers, seconds: float) -> dict:
+    """What the record and the monitors know, and what this process has cost, `seconds` of training."""
+    record, monitor = watchers.record, watchers.monitor
+    result = {
+        "method": config.method.name,
+        "seed": config.seed,
+        "epochs": record.rows[-1]["epoch"] if record.rows else 0,
+        "steps": int(model.step.numpy()),
+        "seconds": sum(row["epoch_seconds"] for row in record.rows),
+    }
+    result |= {name: record.last(name) for name in NEWEST if record.last(name) is not None}
+    if monitor is not None and monitor.verdict:
+        result["verdict"] = monitor.sentence
+    if monitor is not None and monitor.stopped:
+        result["stopped"] = monitor.stopped
+    result |= {"seconds_this_process": seconds, "peak_memory_gib": peak_memory()}
+    if watchers.rates.first_execution_seconds is not None:
+        result["first_execution_seconds"] = watchers.rates.first_execution_seconds
+    return result
+
+
+def peak_memory() -> float:
+    """GiB of this process so far; on a GPU the device's."""
+    if has_gpu():
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
+
+
+def of_divergence(config: Config, watchers: Watchers, error: Diverged) -> dict:
+    """Of a run whose loss is not finite; its last checkpoint is from before."""
+    result = {"stopped": "diverged", "reason": f"{error}, under another --name"}
+    if watchers.record is None:
+        return result
+    done = {"epochs": len(watchers.record.rows), "steps": error.step}
+    return {"method": config.method.name, "seed": config.seed} | done | result

@@ -1,0 +1,108 @@
+"""What looks on while a run is trained: the callbacks of a Config."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+import keras
+
+from simsiam_tf.callbacks import (
+    CollapseMonitor,
+    DivergenceMonitor,
+    KNNMonitor,
+    LinearProbe,
+    MonitorImages,
+    ProgressBar,
+    Rates,
+    RunRecord,
+    ViewImages,
+)
+from simsiam_tf.callbacks.heartbeat import Heartbeat
+from simsiam_tf.runs.checkpointer import Checkpointer
+from simsiam_tf.runs.interrupt import Interrupt
+from simsiam_tf.runs.stop import SharedStop
+from simsiam_tf.runs.workers import Workers
+from simsiam_tf.settings.schema import Config
+
+log = logging.getLogger("simsiam_tf")
+
+
+@dataclass
+class Watchers:
+    """The callbacks of one worker, and those that the run speaks to by name.
+
+    Args:
+        callbacks: In the order in which they see the logs.
+        stop: Ends training in all workers.
+        probes: The linear probe, if there is one.
+        record, monitor, rates, checkpointer: Of the first worker; None in the others.
+    """
+
+    callbacks: list[keras.callbacks.Callback]
+    stop: SharedStop
+    probes: list[LinearProbe] = field(default_factory=list)
+    record: RunRecord | None = None
+    monitor: CollapseMonitor | None = None
+    rates: Rates | None = None
+    checkpointer: Checkpointer | None = None
+
+    def resume(self, model, workers: Workers) -> None:
+        """Bring all workers to the newest checkpoint, if there is one, or else to where the first one is.
+
+        Raises:
+            InputError: no checkpoint of the folder can be used.
+        """
+        if self.checkpointer:
+            self.checkpointer.resume(model)
+        probes = [variable for probe in self.probes for variable in probe.variables]
+        workers.share(model.weights + model.optimizer.variables + probes)
+        self.stop.ask_monitor()
+
+
+def make_watchers(config: Config, model, splits, folder, interrupt: Interrupt, steps_per_epoch: int, workers: Workers):
+    """The watchers of this worker; those of another than the first decide what is trained, and when it ends."""
+    crop = config.data.image_size
+    train = MonitorImages(splits.train, crop=crop)
+    test = None if splits.test is None else MonitorImages(splits.test, crop=crop)
+    judged = test is not None and test.labels is not None
+    divergence = DivergenceMonitor(steps_per_epoch)
+    probes = _probes(config, model, train, test if judged and workers.chief else None)
+    if not workers.chief:
+        stop = SharedStop(workers, interrupt)
+        return Watchers([divergence, *probes, stop], stop, probes)
+    m = config.monitor
+    record, rates, monitor = RunRecord(folder.metrics), Rates(config.optimizer.batch_size), None
+    callbacks = [divergence, rates, Heartbeat(folder.lock)]
+    if m.collapse_epochs:
+        monitor = CollapseMonitor(train, m.collapse_epochs, m.collapse_patience, stop=m.stop_on_collapse)
+        callbacks.append(monitor)
+    callbacks += [*_knn(config, train, test, judged), *probes]
+    if m.tensorboard:
+        callbacks.append(ViewImages(next(iter(train.sample(8).batches())), folder.tensorboard / "images"))
+        callbacks.append(keras.callbacks.TensorBoard(str(folder.tensorboard), write_graph=False))
+    stop = SharedStop(workers, interrupt, monitor)
+    t = config.training
+    checkpoints = folder.checkpoint_folder(t.keep_checkpoints)
+    checkpointer = Checkpointer(checkpoints, record, stop, divergence, probes, monitor, t.checkpoint_epochs)
+    callbacks += [stop, record, ProgressBar(config.optimizer.epochs), checkpointer]
+    return Watchers(callbacks, stop, probes, record, monitor, rates, checkpointer)
+
+
+def _probes(config, model, train, queries):
+    if not config.monitor.linear_probe or train.labels is None or train.labels.max() == 0:
+        return []
+    probe = LinearProbe(int(train.labels.max()) + 1, queries, every=config.monitor.knn_epochs or 10)
+    probe.set_model(model)
+    return [probe]
+
+
+def _knn(config, train, test, judged):
+    if train.labels is None:
+        log.info("no labels: kNN monitor and linear probe are off")
+    elif not judged:
+        log.info("no labelled test images: no kNN, no evaluation; data.validation_fraction 0.2 holds some out")
+    elif config.monitor.knn_epochs:
+        m, e = config.monitor, config.evaluation
+        return [KNNMonitor(train.sample(m.knn_bank), test, m.knn_epochs, k=e.neighbors, temperature=e.temperature)]
+    return []

@@ -1,0 +1,94 @@
+"""What can be said of each method: one frozen dataclass a method, found by `method.name`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from simsiam_tf.settings.types import BelowOne, Count, NonNegative, check
+
+Placement = Literal["none", "hidden", "default", "all"]
+Schedule = Literal["constant", "cosine"]
+
+
+@dataclass(frozen=True)
+class MethodSettings:
+    """What all methods have.
+
+    A method `NAMESettings` whose name is "name" is the class `NAME` of the module `simsiam_tf.methods.name`.
+
+    Args:
+        name: Name of the method.
+        weight_average: Evaluate and keep a moving average of the encoder's weights, which keeps this share of itself at
+            each step; 0: the weights themselves. Training does not know of it.
+    """
+
+    name: str = ""
+    weight_average: BelowOne = 0.0
+
+    def __post_init__(self):
+        check(self, "method.")
+
+    def arguments(self) -> dict:
+        """Those of the method's class."""
+        return {key: value for key, value in asdict(self).items() if key != "name"}
+
+    @classmethod
+    def of_heads(cls, projector: dict | None, predictor: dict | None) -> dict:
+        """Settings of the heads that were found in a file of weights, as far as they tell; see `interop.torch_state`.
+
+        Args:
+            projector, predictor: {"layers": int, "hidden": int, "output": int, "output_norm": str}; None where the file
+                does not tell, and {} for a predictor that the whole network does not have.
+        """
+        return {}
+
+
+@dataclass(frozen=True)
+class SimSiamSettings(MethodSettings):
+    """SimSiam (Chen & He 2021), its ablations, and FastSiam (Pototzky et al. 2022).
+
+    Args:
+        projector_layers: Fully connected layers of the projector: 2 for CIFAR-10 (appendix D), 3 for ImageNet.
+        projector_hidden: Hidden width of the projector; null means the feature dimension, as in the official code.
+        projection_dim: Width d of the projections z and the predictions p.
+        predictor: mlp, or none for the ablation that collapses (table 1a).
+        predictor_hidden: Width of the predictor's bottleneck.
+        predictor_ratio: Learning rate of the predictor over that of the encoder; 0: as it is initialised (table 1b).
+        predictor_schedule: constant (the papers' choice, section 4.2) or cosine, as the encoder's.
+        head_norm: BatchNorm in the heads (table 3): none, hidden (in the hidden layers), default (on the projector's
+            output, too), or all (on the predictor's output, too).
+        projector_output_affine: Scale and offset of the BatchNorm on the projector's output (section 4.4).
+        stop_gradient: False for the ablation that collapses (figure 2).
+        num_views: Views of each image in a step; above 2, each prediction meets the mean of the others (FastSiam).
+    """
+
+    name: Literal["simsiam"] = "simsiam"
+    projector_layers: Literal[2, 3] = 2
+    projector_hidden: Count | None = None
+    projection_dim: Count = 2048
+    predictor: Literal["mlp", "none"] = "mlp"
+    predictor_hidden: Count = 512
+    predictor_ratio: NonNegative = 1.0
+    predictor_schedule: Schedule = "constant"
+    head_norm: Placement = "default"
+    projector_output_affine: bool = False
+    stop_gradient: bool = True
+    num_views: Count = 2
+
+    @classmethod
+    def of_heads(cls, projector, predictor):
+        found = {}
+        if projector:
+            found |= {"projector_layers": projector["layers"], "projector_hidden": projector["hidden"]}
+            found |= {"projection_dim": projector["output"]}
+            found |= {"head_norm": "hidden" if projector["output_norm"] == "none" else "default"}
+            found |= {"projector_output_affine": projector["output_norm"] == "affine"}
+        if predictor is not None:
+            found |= (
+                {"predictor": "mlp", "predictor_hidden": predictor["hidden"]} if predictor else {"predictor": "none"}
+            )
+        return found
+
+
+METHODS = {each.name: each for each in (SimSiamSettings,)}
