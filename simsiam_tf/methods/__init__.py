@@ -2,7 +2,8 @@
 
 from importlib import import_module
 
-from simsiam_tf.methods.base import Batch, Method
+from simsiam_tf.methods.base import Method
+from simsiam_tf.methods.step import Batch
 from simsiam_tf.settings.methods import METHODS as SETTINGS
 
 METHODS = {
