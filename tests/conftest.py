@@ -65,8 +65,8 @@ def small_model(small_backbone):
         augmenter = recipe("none", image_size=12, min_area=0.3, flip=0.5)
         model = SimSiam(small_backbone(seed), augmenter, **options)
         if compiled:
-            optimizer = make_optimizer(0.5, batch_size=16, steps_per_epoch=4, epochs=2, weight_decay=5e-4)
-            model.compile(optimizer=optimizer)
+            settings = {"learning_rate": 0.5, "batch_size": 16, "epochs": 2, "weight_decay": 5e-4}
+            model.compile(optimizer=make_optimizer(model, 4, **settings))
         return model
 
     return build

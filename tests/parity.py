@@ -22,7 +22,7 @@ class Case:
 
     Args:
         ours: arguments of `methods.SimSiam`; oracle: those of `oracle.SimSiam`.
-        ours_schedule: arguments of `make_optimizer`; oracle_schedule: those of `oracle.set_rates`.
+        ours_schedule: settings of `make_optimizer`; oracle_schedule: arguments of `oracle.set_rates`.
     """
 
     backbone: str = "resnet18"
@@ -66,12 +66,9 @@ class Twins:
         augmenter = recipe("none", image_size=case.image_size, min_area=0.3, flip=0.5)
         sizes = {"projection_dim": case.dim, "predictor_hidden": case.predictor_hidden}
         model = methods.SimSiam(backbone, augmenter, stop_gradient=case.stop_gradient, **sizes, **case.ours)
-        model.compile(
-            optimizers.make_optimizer(
-                case.base_rate, case.n, STEPS_PER_EPOCH, EPOCHS, weight_decay=5e-4, **case.ours_schedule
-            ),
-            jit_compile=False,
-        )
+        settings = {"learning_rate": case.base_rate, "batch_size": case.n, "epochs": EPOCHS, "weight_decay": 5e-4}
+        optimizer = optimizers.make_optimizer(model, STEPS_PER_EPOCH, **settings | case.ours_schedule)
+        model.compile(optimizer, jit_compile=False)
         model.optimizer.build(model.trainable_variables)
         generator = np.random.default_rng(0)
         for variable in self.variables(model):
@@ -91,7 +88,7 @@ class Twins:
         """train_step as it is, noting the loss that `objective` gives and the gradients that the optimizer gets."""
         model, noted = self.ours, {}
         objective, apply = model.objective, model.optimizer.apply
-        model.objective = lambda outputs: noted.setdefault("loss", objective(outputs))
+        model.objective = lambda outputs, batch: noted.setdefault("loss", objective(outputs, batch))
         model.optimizer.apply = lambda g, v: (noted.update(gradients=oracle.keras_arrays(v, g)), apply(g, v))
         try:
             model.train_step(images)

@@ -40,11 +40,12 @@ def make(workers, synchronized=True):
     with workers.strategy.scope():
         augmenter = recipe("none", image_size=12, min_area=0.3, flip=0.5)  # others take seconds to compile
         sizes = {"projection_dim": 16, "predictor_hidden": 4, "num_views": 3}
-        model = SimSiam(backbone(synchronized), augmenter, ema_momentum=0.9, seed=3, **sizes)
+        model = SimSiam(backbone(synchronized), augmenter, weight_average=0.9, seed=3, **sizes)
         for layer in model._flatten_layers():
             if isinstance(layer, BatchNorm):
                 layer.synchronized = synchronized
-        model.compile(make_optimizer(0.5, BATCH, STEPS // 4, epochs=4, weight_decay=5e-4, warmup_epochs=1))
+        settings = {"learning_rate": 0.5, "batch_size": BATCH, "epochs": 4, "weight_decay": 5e-4, "warmup_epochs": 1}
+        model.compile(make_optimizer(model, STEPS // 4, **settings))
     return model
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf.networks.layers import BatchNorm, conv, dense, kaiming_normal, layer_seed, torch_default
+from simsiam_tf.networks.layers import BatchNorm, conv, dense_layer, kaiming_normal, layer_seed, torch_default
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 SHAPES = [(16, 3), (4, 5, 6, 3)]
@@ -237,12 +237,12 @@ class TestInitialisers:
         assert weights.std() == pytest.approx(bound / math.sqrt(3), rel=0.01)
 
     def test_dense(self):
-        layer = dense(200, 50, True, "d", 0)
+        layer = dense_layer(200, 50, True, "d", 0)
         layer.build((None, 50))
         bound = 1 / math.sqrt(50)
         for weights in layer.get_weights():
             assert 0.97 * bound < np.abs(weights).max() <= bound
-        assert dense(2, 50, False, "d", 0).use_bias is False
+        assert dense_layer(2, 50, False, "d", 0).use_bias is False
 
     def test_seeds(self):
         assert layer_seed(0, "conv1") == layer_seed(0, "conv1")

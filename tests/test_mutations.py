@@ -8,6 +8,7 @@ from parity import Case, Twins, assert_close
 from simsiam_tf import methods, optimizers
 from simsiam_tf.networks import heads, layers
 from simsiam_tf.networks import resnet as backbones
+from simsiam_tf.optimizers import groups
 
 
 def decoupled_decay(patch):
@@ -39,7 +40,7 @@ def batch_norm_defaults(momentum, epsilon):
 
 def affine_output_norm(patch):
     """Scale and offset on the projector's output, which the oracle must not have: they start at 1 and 0."""
-    patch.setattr(heads, "PLAIN", {})
+    patch.setitem(heads.OUTPUT_NORMS, "plain", {})
     variables = Twins.variables
 
     def without_affine(self, model=None):
@@ -62,7 +63,7 @@ def fused_views(patch):
 
 
 def decayed_predictor_rate(patch):
-    patch.setattr(optimizers, "Constant", lambda rate: optimizers.EpochCosine(rate, 2, 6))
+    patch.setattr(groups, "Constant", lambda rate: optimizers.EpochCosine(rate, 2, 6))
 
 
 def no_decay_on_batch_norm(patch):
@@ -102,11 +103,12 @@ def kerass_momentum(patch):
 
 
 def own_projection_as_target(patch):
-    patch.setattr(
-        methods.SimSiam,
-        "objective",
-        lambda self, outputs, objective=methods.SimSiam.objective: objective(self, outputs | {"z": outputs["z"][::-1]}),
-    )
+    objective = methods.SimSiam.objective
+
+    def swapped(self, outputs, batch=None):
+        return objective(self, outputs | {"z": outputs["z"][::-1]}, batch)
+
+    patch.setattr(methods.SimSiam, "objective", swapped)
 
 
 def no_stop_gradient(patch):

@@ -14,10 +14,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 
 class Model(keras.Model):
-    """A linear map and a linear predictor with a custom step, as small as it can be and still be routed."""
+    """A linear map and a linear predictor with a custom step, as small as it can be and still have two groups."""
 
-    def __init__(self, **kwargs):
+    def __init__(self, predictor_ratio=1.0, **kwargs):
         super().__init__(**kwargs)
+        self.predictor_ratio = predictor_ratio
         self.encoder = keras.layers.Dense(3, name="encoder", kernel_initializer="ones")
         self.predictor = Head(name="predictor")
         self.loss_tracker = keras.metrics.Mean(name="loss")
@@ -25,6 +26,10 @@ class Model(keras.Model):
     def build(self, input_shape):
         self.encoder.build(input_shape)
         self.predictor.build((None, 3))
+
+    def groups(self):
+        predictor = optimizers.Group("predictor", (self.predictor,), self.predictor_ratio, "constant")
+        return [optimizers.Group("encoder"), predictor]
 
     def call(self, inputs, training=None):
         return self.predictor(self.encoder(inputs))
@@ -53,9 +58,10 @@ def batch(scale=1.0):
     return (np.arange(32, dtype="float32").reshape(8, 4) / 320 * scale).astype("float32")
 
 
-def small_optimizer(model, **overrides):
-    arguments = {"learning_rate": 0.05, "batch_size": 256, "epochs": 4, "weight_decay": 0.01}
-    return optimizers.make_optimizer(model, 2, **arguments | overrides)
+def compiled(model, jit_compile=False, **overrides):
+    settings = {"learning_rate": 0.05, "batch_size": 256, "epochs": 4, "weight_decay": 0.01} | overrides
+    model.compile(optimizer=optimizers.make_optimizer(model, 2, **settings), jit_compile=jit_compile)
+    return model
 
 
 def saved_and_loaded(model, tmp_path):
@@ -72,11 +78,10 @@ def state(optimizer):
 
 
 def test_routing_and_update():
-    model = Model()
-    model.compile(optimizer=small_optimizer(predictor_ratio=0.0), jit_compile=False)
+    model = compiled(Model(predictor_ratio=0.0))
     model.fit(batch(), batch_size=8, epochs=1, verbose=0)
     assert optimizers.variable_counts(model.optimizer) == {"predictor": 2, "encoder": 2}
-    optimizers.assert_routing(model.optimizer, model.predictor.trainable_variables)
+    optimizers.check_groups(model)
     np.testing.assert_array_equal(model.predictor.dense.kernel, np.ones((3, 2)))
     assert np.abs(model.encoder.kernel.numpy() - 1).max() > 1e-4
     assert int(model.optimizer.iterations) == 1
@@ -85,8 +90,7 @@ def test_routing_and_update():
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
 def test_trains_and_continues_identically_after_reload(policy, tmp_path):
     keras.config.set_dtype_policy(policy)
-    model = Model()
-    model.compile(optimizer=small_optimizer(base_learning_rate=0.02), jit_compile=False)
+    model = compiled(Model(), learning_rate=0.02)
     history = model.fit(batch(), batch_size=4, epochs=2, verbose=0, shuffle=False).history["loss"]
     assert history[1] < history[0]
 
@@ -108,8 +112,7 @@ def test_trains_and_continues_identically_after_reload(policy, tmp_path):
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_float16_overflow_skips_the_step(jit_compile):
     keras.config.set_dtype_policy("mixed_float16")
-    model = Model()
-    model.compile(optimizer=small_optimizer(), jit_compile=jit_compile)
+    model = compiled(Model(), jit_compile)
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     model.fit(batch(), batch_size=8, epochs=1, verbose=0)
     before, optimizer_before = weights(model), state(model.optimizer.inner_optimizer)

@@ -88,7 +88,7 @@ def test_the_imagenet_recipe_takes_class_folders(tmp_path):
 
 
 def test_a_collapsed_run_ends_with_code_3(output, capsys):
-    collapse = {"optimizer__weight_decay": 5.0, "method__projector_output_norm": False, "method__stop_gradient": False}
+    collapse = {"optimizer__weight_decay": 5.0, "method__head_norm": "hidden", "method__stop_gradient": False}
     code = cli.main(arguments(output, name="collapsed", optimizer__epochs=30, monitor__collapse_patience=2, **collapse))
     assert code == 3
     assert "the run has collapsed" in capsys.readouterr().err

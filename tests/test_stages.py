@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from simsiam_tf.cli import main as cli
-from simsiam_tf.data import Splits
 from simsiam_tf.data.sources import from_arrays
 from simsiam_tf.errors import InputError
 from simsiam_tf.runs import build as assemble
 from simsiam_tf.runs.checkpoint import CheckpointFolder
+from simsiam_tf.runs.fit import fit
 from simsiam_tf.runs.interrupt import Interrupt
-from simsiam_tf.runs.together import Together
-from simsiam_tf.runs.train import fit
+from simsiam_tf.runs.stop import SharedStop
+from simsiam_tf.runs.watchers import Watchers
 from simsiam_tf.runs.workers import Workers
 from simsiam_tf.settings.schema import AugmentationSettings, Config, DataSettings, SGDSettings, TrainingSettings
 from small_run import arguments
@@ -30,7 +30,7 @@ def test_stages_share_the_epochs():
 
 
 def test_views_grow_at_the_same_steps_in_a_run_in_pieces(small_model, images):
-    splits = Splits(from_arrays(images), None)  # 64 images: 4 steps per epoch
+    images = from_arrays(images)  # 64: 4 steps per epoch
 
     def train(model, last):
         config = Config(
@@ -39,7 +39,8 @@ def test_views_grow_at_the_same_steps_in_a_run_in_pieces(small_model, images):
             optimizer=SGDSettings(batch_size=16, epochs=2),
             training=TrainingSettings(stop_after_steps=last),
         )
-        fit(config, model, splits, [], Together(Workers(), Interrupt()), 4)
+        workers = Workers()
+        fit(config, model, images, Watchers([], SharedStop(workers, Interrupt())), workers, 4)
 
     whole, pieces = small_model(), small_model()
     sides = []
@@ -55,12 +56,14 @@ def test_views_grow_at_the_same_steps_in_a_run_in_pieces(small_model, images):
 
 
 def test_a_run_keeps_the_average_of_its_weights(tmp_path):
-    changes = {"method__ema_momentum": 0.9, "optimizer__epochs": 1, "evaluation__baselines": "[]"}
+    changes = {"method__weight_average": 0.9, "optimizer__epochs": 1, "evaluation__baselines": "[]"}
     assert cli.main(arguments(tmp_path, **changes)) == 0
     kept = keras.models.load_model(tmp_path / "run" / "backbone.keras").get_weights()
     stored = CheckpointFolder(tmp_path / "run" / "checkpoints").newest()[0]
-    model = [array for name, array in stored.items() if name.startswith("model/")]
-    first = next(i for i, array in enumerate(model) if np.array_equal(array, kept[0]))
-    assert any(array.shape == kept[0].shape for array in model[:first])  # the trained weights, which differ
-    assert all(any(np.array_equal(array, weight) for array in model) for weight in kept)
+    average = [array for name, array in stored.items() if name.startswith("average/")]
+    trained = [array for name, array in stored.items() if name.startswith("backbone/")]
+    for weight, ours, theirs in zip(kept, average, trained, strict=True):
+        np.testing.assert_array_equal(weight, ours)
+        assert weight.shape == theirs.shape
+    assert any(np.abs(weight - theirs).max() > 1e-4 for weight, theirs in zip(kept, trained, strict=True))
     assert cli.main(["export", str(tmp_path / "run"), "--format", "pytorch"]) == 0

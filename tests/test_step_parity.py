@@ -21,12 +21,10 @@ CASES = {
     "resnet18": Case(),
     "resnet50": Case(**RESNET50),
     "predictor_rate_two_thirds": Case(
-        ours_schedule={"predictor_ratio": 2 / 3}, oracle_schedule={"ratio": 2 / 3}
+        ours={"predictor_ratio": 2 / 3}, oracle_schedule={"ratio": 2 / 3}
     ),  # the CIFAR-10 study's alpha_h
-    "predictor_rate_cosine": Case(
-        ours_schedule={"predictor_schedule": "cosine"}, oracle_schedule={"predictor": "cosine"}
-    ),
-    "no_output_norm": Case(ours={"projector_output_norm": False}, oracle={"output_norm": False}),
+    "predictor_rate_cosine": Case(ours={"predictor_schedule": "cosine"}, oracle_schedule={"predictor": "cosine"}),
+    "no_output_norm": Case(ours={"head_norm": "hidden"}, oracle={"output_norm": False}),
     "no_predictor": Case(ours={"predictor": "none"}, oracle={"predictor": False}),
     "no_stop_gradient": Case(stop_gradient=False),
     "four_views": Case(ours={"num_views": 4}),

@@ -20,7 +20,7 @@ class _Head:
         self.dense = keras.layers.Dense(num_classes, kernel_initializer="zeros", dtype="float32", name="probe")
         self.norm.build((None, feature_dim))
         self.dense.build((None, feature_dim))
-        self.optimizer = keras.optimizers.Adam(learning_rate)
+        self.optimizer = keras.optimizers.Adam(learning_rate, name="adam")
         self.optimizer.build(self.dense.trainable_variables)
         self.accuracy = keras.metrics.SparseCategoricalAccuracy(name="probe_accuracy")
         self.metrics = [self.accuracy]

@@ -7,11 +7,12 @@ import keras
 import tensorflow as tf
 
 from simsiam_tf.errors import InputError
+from simsiam_tf.optimizers.lars import LARS
 from simsiam_tf.optimizers.schedules import Constant, EpochCosine
 from simsiam_tf.optimizers.sgd import SGD
 from simsiam_tf.settings.optimizers import OPTIMIZERS, OptimizerSettings
 
-CLASSES = {"sgd": SGD}
+CLASSES = {"sgd": SGD, "lars": LARS, "adamw": keras.optimizers.AdamW}
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def make_optimizer(model, steps_per_epoch, name="sgd", **settings):
     if not others:
         return default
     by_pattern = {group.pattern: _optimizer(settings, group, steps_per_epoch) for group in others}
-    return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(default, by_pattern))
+    return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(default, by_pattern), name="groups")
 
 
 def _optimizer(settings, group, steps_per_epoch):

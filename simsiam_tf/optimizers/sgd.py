@@ -42,15 +42,17 @@ class SGD(keras.optimizers.Optimizer):
         self.velocities = self.add_optimizer_variables(variables, "velocity") if self.momentum else []
 
     def update_step(self, gradient, variable, learning_rate):
-        # Python floats as factors take the variable's dtype; casting them would round to float32 on the way.
-        step = tf.cast(gradient, variable.dtype)
-        if self.weight_decay:
-            step = step + self.weight_decay * variable
+        step = self.direction(tf.cast(gradient, variable.dtype), variable)
         if self.momentum:
             velocity = self.velocities[self._get_variable_index(variable)]
             step = velocity * self.momentum + step
             self.assign(velocity, step)
         self.assign_sub(variable, tf.cast(learning_rate, variable.dtype) * step)
+
+    def direction(self, gradient, variable):
+        """What enters the velocity: the gradient with the weight decay."""
+        # Python floats as factors take the variable's dtype; casting them would round to float32 on the way.
+        return gradient + self.weight_decay * variable if self.weight_decay else gradient
 
     def _apply_weight_decay(self, variables):
         """Keras's decoupled decay; update_step already decays."""

@@ -180,13 +180,17 @@ def restore(arrays: dict[str, np.ndarray], variables: dict) -> None:
         variable.assign(arrays[name])
 
 
-def by_path(owner: str, variables: list) -> dict:
+def by_path(owner: str, variables: list, own_name: str | None = None) -> dict:
     """{"owner/path": variable}.
+
+    Args:
+        own_name: What paths begin with and is left out, such as a name that Keras numbers; default: `owner`.
 
     Raises:
         ValueError: two variables of an owner have one path.
     """
-    named = {f"{owner}/{variable.path.removeprefix(f'{owner}/')}": variable for variable in variables}
+    start = f"{own_name or owner}/"
+    named = {f"{owner}/{variable.path.removeprefix(start)}": variable for variable in variables}
     if len(named) < len(variables):
         raise ValueError(f"{owner}: two of its variables have one path; give each layer a name of its own")
     return named

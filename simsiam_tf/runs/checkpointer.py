@@ -38,7 +38,8 @@ class Checkpointer(keras.callbacks.Callback):
 
     def variables(self):
         """{name: variable} of the run, but for metrics: an epoch, or a part of one, begins with new ones."""
-        named = method_variables(self.model) | by_path("optimizer", self.model.optimizer.variables)
+        optimizer = self.model.optimizer
+        named = method_variables(self.model) | by_path("optimizer", optimizer.variables, optimizer.name)
         for callback in self.stateful:
             named |= by_path(type(callback).__name__, callback.variables)
         return named

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from simsiam_tf.settings.types import BelowOne, Count, NonNegative, check
+from simsiam_tf.settings.types import BelowOne, Count, NonNegative, Share, check
 
 Placement = Literal["none", "hidden", "default", "all"]
 Schedule = Literal["constant", "cosine"]
@@ -91,4 +91,26 @@ class SimSiamSettings(MethodSettings):
         return found
 
 
-METHODS = {each.name: each for each in (SimSiamSettings,)}
+@dataclass(frozen=True)
+class BYOLSettings(MethodSettings):
+    """BYOL (Grill et al. 2020).
+
+    Args:
+        projector_hidden: Hidden width of the projector.
+        projection_dim: Width d of projections and predictions.
+        predictor_hidden: Hidden width of the predictor.
+        predictor_ratio: Learning rate of the predictor over that of the encoder.
+        predictor_schedule: constant, or cosine as the encoder's.
+        momentum: Share of itself that the target keeps at the first step; it grows to 1 along a cosine.
+    """
+
+    name: Literal["byol"] = "byol"
+    projector_hidden: Count = 4096
+    projection_dim: Count = 256
+    predictor_hidden: Count = 4096
+    predictor_ratio: NonNegative = 1.0
+    predictor_schedule: Schedule = "cosine"
+    momentum: Share = 0.996
+
+
+METHODS = {each.name: each for each in (SimSiamSettings, BYOLSettings)}

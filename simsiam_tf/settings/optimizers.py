@@ -51,4 +51,42 @@ class SGDSettings(OptimizerSettings):
     momentum: BelowOne = 0.9
 
 
-OPTIMIZERS = {each.name: each for each in (SGDSettings,)}
+@dataclass(frozen=True)
+class LARSSettings(OptimizerSettings):
+    """LARS in the form of BYOL's official code, for large batches.
+
+    Args:
+        momentum: Momentum.
+        weight_decay: Added to the gradient before it is scaled.
+        trust: Trust coefficient: the step on a weight is this share of its size, times the learning rate.
+        exclude_vectors: Biases and BatchNorm's scales and offsets are neither decayed nor scaled.
+    """
+
+    name: Literal["lars"] = "lars"
+    learning_rate: Positive = 0.2
+    weight_decay: NonNegative = 1.5e-6
+    momentum: BelowOne = 0.9
+    trust: Positive = 1e-3
+    exclude_vectors: bool = True
+
+
+@dataclass(frozen=True)
+class AdamWSettings(OptimizerSettings):
+    """AdamW (Loshchilov & Hutter 2019), Keras's.
+
+    Args:
+        weight_decay: Decoupled from the gradient, times the learning rate, on every variable.
+        beta_1: Decay of the mean of the gradients.
+        beta_2: Decay of the mean of their squares.
+        epsilon: Added to the root of the latter.
+    """
+
+    name: Literal["adamw"] = "adamw"
+    learning_rate: Positive = 1.5e-4
+    weight_decay: NonNegative = 0.1
+    beta_1: BelowOne = 0.9
+    beta_2: BelowOne = 0.999
+    epsilon: Positive = 1e-8
+
+
+OPTIMIZERS = {each.name: each for each in (SGDSettings, LARSSettings, AdamWSettings)}

@@ -88,7 +88,7 @@ def test_collapse_monitor_reports_the_projections(small_model, colours):
 
 def collapsed(small_model):
     """A model all of whose projections are one vector."""
-    model = small_model(projector_output_norm=False)
+    model = small_model(head_norm="hidden")
     kernel, bias = model.projector.stages[-1].variables
     kernel.assign(kernel * 0)
     bias.assign(bias * 0 + 1)
