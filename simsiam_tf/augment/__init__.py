@@ -5,6 +5,7 @@ from simsiam_tf.augment.blur import GaussianBlur
 from simsiam_tf.augment.color import ColorJitter, RandomGrayscale
 from simsiam_tf.augment.geometry import RandomResizedCrop, Resize
 from simsiam_tf.augment.recipes import RECIPES, Augmenter, recipe
+from simsiam_tf.augment.solarize import RandomSolarize
 
 __all__ = [
     "RECIPES",
@@ -14,6 +15,7 @@ __all__ = [
     "GaussianBlur",
     "RandomGrayscale",
     "RandomResizedCrop",
+    "RandomSolarize",
     "Resize",
     "recipe",
 ]

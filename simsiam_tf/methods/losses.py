@@ -30,6 +30,25 @@ def cross_entropy_similarity(prediction, target):
     return -tf.reduce_mean(tf.reduce_sum(tf.nn.softmax(target) * tf.nn.log_softmax(prediction), axis=-1))
 
 
+def info_nce(query, key, negatives, temperature):
+    """Cross entropy of telling each query's key from the negatives (He et al. 2020, eq. 1), averaged over the batch.
+
+    Args:
+        query: (n, d).
+        key: (n, d), the positives; the caller stops its gradient.
+        negatives: (m, d), the same for all queries; the caller stops its gradient.
+        temperature: What cosines are divided by.
+
+    Returns:
+        Scalar >= 0, float32, or float64 if an input is; log(m + 1) where all rows are one vector.
+    """
+    rows = _at_least_float32(query, key, negatives)
+    query, key, negatives = (tf.math.l2_normalize(each, axis=-1, epsilon=1e-24) for each in rows)
+    positive = tf.reduce_sum(query * key, axis=-1, keepdims=True)  # (n, 1)
+    logits = tf.concat([positive, tf.matmul(query, negatives, transpose_b=True)], axis=1) / temperature  # (n, 1 + m)
+    return tf.reduce_mean(tf.reduce_logsumexp(logits, axis=1) - logits[:, 0])
+
+
 def _at_least_float32(*tensors):
     tensors = [tf.convert_to_tensor(tensor) for tensor in tensors]
     dtype = tf.float64 if any(tensor.dtype == tf.float64 for tensor in tensors) else tf.float32

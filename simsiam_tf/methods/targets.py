@@ -61,3 +61,40 @@ def _copy(network):
         copy.build_from_config(network.get_build_config())
     copy.set_weights(network.get_weights())
     return copy
+
+
+class Queue(keras.layers.Layer):
+    """The newest keys of earlier batches, a ring: `rows` (size, d), of length 1; random to begin with.
+
+    Args:
+        size: Number of keys.
+        dim: d.
+        seed: Of the first rows.
+    """
+
+    def __init__(self, size, dim, seed=0, **kwargs):
+        super().__init__(**kwargs)
+
+        def random_rows(shape, dtype=None):
+            rows = tf.random.stateless_normal(shape, [seed, size], dtype=tf.float64)
+            return tf.cast(tf.math.l2_normalize(rows, axis=-1), dtype)
+
+        self.size = size
+        self.rows = self.add_weight(name="rows", shape=(size, dim), initializer=random_rows, trainable=False)
+        self.place = self.add_weight(name="place", shape=(), dtype="int64", initializer="zeros", trainable=False)
+        self.built = True
+
+    def push(self, keys):
+        """Put keys (n, d), of all replicas in their order, in the place of the oldest; more than fit: the last ones."""
+        keys = gathered(keys)[-self.size :]
+        count = tf.shape(keys, tf.int64)[0]
+        places = (self.place + tf.range(count)) % self.size
+        self.rows.assign(tf.tensor_scatter_nd_update(self.rows, places[:, None], tf.cast(keys, self.rows.dtype)))
+        self.place.assign((self.place + count) % self.size)
+
+
+def gathered(rows):
+    """Rows (n, ...) of all replicas, one after the other; no gradient flows between replicas."""
+    context = tf.distribute.get_replica_context()
+    alone = context is None or context.num_replicas_in_sync == 1
+    return rows if alone else context.all_gather(rows, axis=0)

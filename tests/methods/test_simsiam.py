@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simsiam_tf import SimSiam
+from simsiam_tf import SimSiam, recipe
 from simsiam_tf.errors import InputError
 from simsiam_tf.methods import METHODS
 from simsiam_tf.optimizers import SGD, variable_counts
+from simsiam_tf.settings.methods import SimSiamSettings
 
 ROOT = Path(__file__).parents[2]
 
@@ -169,12 +170,12 @@ def test_a_saved_model_loads_in_a_new_process(small_model, images, tmp_path):
     assert float(done.stdout) == pytest.approx(expected, rel=1e-5)
 
 
-def test_every_argument_is_in_the_config():
-    for method in METHODS.values():
-        base = set(inspect.signature(method.__mro__[1]).parameters)
-        arguments = (set(inspect.signature(method).parameters) | base) - {"kwargs"}
-        config = METHODS["simsiam"](keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten()])).get_config()
-        assert arguments <= config.keys()
+@pytest.mark.parametrize("name", METHODS)
+def test_every_argument_is_in_the_config(name):
+    arguments = set(inspect.signature(METHODS[name]).parameters) - {"settings"}
+    assert {"backbone", "augmenter", "seed", "weight_average"} < arguments
+    config = METHODS[name](keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten()])).get_config()
+    assert arguments <= config.keys()
 
 
 def test_config_round_trip_keeps_every_value(small_model, images):
@@ -235,6 +236,83 @@ def test_a_backbone_without_pooling_is_refused():
         SimSiam(conv)
 
 
-def test_an_unknown_predictor_is_refused(small_model):
-    with pytest.raises(InputError, match=r"predictor.*'linear'"):
-        small_model(predictor="linear")
+def test_a_config_of_an_earlier_version_is_read(small_backbone, images):
+    """Names of then, one augmenter for all views, and none of the settings that came later."""
+    augmenter = recipe("none", image_size=12, min_area=0.3)
+    parts = {"backbone": small_backbone(), "augmenter": augmenter}
+    config = {key: keras.saving.serialize_keras_object(part) for key, part in parts.items()} | {
+        "name": "sim_siam",
+        "trainable": True,
+        "dtype": {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}},
+        "num_views": 3,
+        "ema_momentum": 0.5,
+        "seed": 8,
+        "projector_layers": 3,
+        "projector_hidden": None,
+        "projection_dim": 6,
+        "projector_output_norm": False,
+        "predictor": "mlp",
+        "predictor_hidden": 7,
+        "stop_gradient": False,
+    }
+    for norm, placement in ((True, "default"), (False, "hidden")):
+        model = SimSiam.from_config(config | {"projector_output_norm": norm})
+        assert model.settings == SimSiamSettings(
+            weight_average=0.5,
+            projector_layers=3,
+            projection_dim=6,
+            predictor_hidden=7,
+            head_norm=placement,
+            stop_gradient=False,
+            num_views=3,
+        )
+        assert model.average is not None
+        assert len(model.augmenters) == 3
+        twin = SimSiam(small_backbone(), augmenter, seed=8, num_views=3)
+        np.testing.assert_array_equal(model.draw_views(images[:2], 4), twin.draw_views(images[:2], 4))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"predictor": "linear"}, r"^method.predictor: linear is no value of it; give mlp or none$"),
+        ({"projector_layers": 4}, r"^method.projector_layers: 4 is no value of it; give 2 or 3$"),
+        ({"head_norm": True}, r"^method.head_norm: true is no value of it; give none or hidden or default or all$"),
+        ({"predictor_ratio": -0.5}, r"^method.predictor_ratio: -0.5 is no value of it; give a number 0 or more$"),
+        ({"projection_dim": None}, r"^method.projection_dim: null is no value of it; give a whole number 1 or more$"),
+        ({"ema_momentum": 0.9}, r"^method.ema_momentum: unknown; give one of head_norm, .*weight_average$"),
+        ({"views": 2}, r"^method.views: unknown; give one of head_norm, num_views, predictor, "),
+        ({"num_views": 1}, r"^augmentation.views: 1, but the method has 1; give as many, 2 or more$"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(small_backbone, arguments, message):
+    with pytest.raises(InputError, match=message):
+        SimSiam(small_backbone(), **arguments)
+
+
+def test_settings_are_keywords(small_backbone):
+    with pytest.raises(TypeError, match="positional"):
+        SimSiam(small_backbone(), None, 3)
+
+
+def test_each_view_has_an_augmenter(small_backbone, images):
+    plain, small = recipe("none", image_size=12, min_area=0.3), recipe("none", image_size=8, solarize=1.0)
+    model = SimSiam(small_backbone(), [plain, small, plain], num_views=3)
+    assert model.augmenters == [plain, small, plain]
+    views = model.draw_views(images[:4], 0)
+    assert [view.shape[1] for view in views] == [12, 8, 12]
+    for view, augmenter, number in zip(views, model.augmenters, range(3), strict=True):
+        np.testing.assert_allclose(view, augmenter(images[:4], tf.stack([0, number])), atol=1e-3)
+    again = SimSiam.from_config(model.get_config())
+    for ours, theirs in zip(again.draw_views(images[:4], 2), model.draw_views(images[:4], 2), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(InputError, match=r"^augmentation.views: 3, but the method has 2; give as many, 2 or more$"):
+        SimSiam(small_backbone(), [plain, small, plain])
+
+
+def test_other_augmenters_change_the_views_and_not_what_is_saved(small_model, images):
+    model = small_model(compiled=False)
+    before = model.get_config()
+    model.use_augmenters([recipe("none", image_size=8)] * 2)
+    assert [view.shape[1] for view in model.draw_views(images[:2], 0)] == [8, 8]
+    assert model.get_config() == before
