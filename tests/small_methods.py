@@ -1,0 +1,80 @@
+"""Every method at 8 px on a network of two convolutions; as a program, each on one and on two devices.
+
+python tests/small_methods.py FILE writes {method/run/variable: array} for the runs "one" and "two".
+"""
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from simsiam_tf import METHODS, make_optimizer, recipe
+from simsiam_tf.data import training_batches
+from simsiam_tf.data.sources import from_arrays
+from simsiam_tf.networks.layers import BatchNorm
+from simsiam_tf.settings.methods import METHODS as SETTINGS
+
+BATCH, STEPS, SIDE, CLASSES = 16, 4, 8, 4
+
+
+def images():
+    return np.random.default_rng(0).integers(0, 256, (BATCH * STEPS, SIDE, SIDE, 3), np.uint8)
+
+
+def labels():
+    return np.random.default_rng(1).integers(0, CLASSES, BATCH * STEPS)
+
+
+def backbone(seed=0):
+    """8 features."""
+    x = inputs = keras.Input((None, None, 3))
+    x = keras.layers.Rescaling(1 / 127.5, -1.0, name="normalization")(x)
+    for index, filters in enumerate((4, 8)):
+        kernel = keras.initializers.HeNormal(seed=10 * seed + index)
+        x = keras.layers.Conv2D(filters, 3, 2 - index, "same", use_bias=False, kernel_initializer=kernel,
+                                name=f"conv{index}")(x)  # fmt: skip
+        x = keras.layers.ReLU(name=f"relu{index}")(BatchNorm(name=f"bn{index}")(x))
+    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D(dtype="float32", name="avgpool")(x), name="small")
+
+
+def small(name):
+    """A method's settings with every width of more than 16 at 16."""
+    defaults = SETTINGS[name]().arguments()
+    return {key: 16 for key, value in defaults.items() if type(value) is int and value > 16}
+
+
+def build(name, seed=0, total_steps=None, **settings):
+    """The method, compiled, its optimizer built."""
+    augmenter = recipe("none", image_size=SIDE, min_area=0.3, flip=0.5)  # others take seconds to compile
+    model = METHODS[name](backbone(seed), augmenter, seed=seed, total_steps=total_steps, **small(name) | settings)
+    model.compile(make_optimizer(model, STEPS, learning_rate=0.5, batch_size=BATCH, epochs=2))
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def train(name, workers):
+    """Every weight of the method after the steps, the input cut into parts for the devices."""
+    keras.utils.clear_session(free_memory=False)  # the same names in every run
+    with workers.strategy.scope():
+        model = build(name, total_steps=STEPS)
+    picture_set = from_arrays(images(), labels())
+    read = {f"with_{part}": part in model.reads for part in ("labels", "rows")}
+    stream = workers.batches(
+        lambda part, parts: training_batches(picture_set, BATCH, 5, part=part, parts=parts, **read)
+    )
+    model.fit(stream, steps_per_epoch=STEPS, verbose=0, shuffle=False)
+    return {v.path + f" {i}": tf.convert_to_tensor(v).numpy() for i, v in enumerate(model.weights)}
+
+
+if __name__ == "__main__":
+    from simsiam_tf.runs.workers import Workers
+
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    workers = {"one": Workers(), "two": Workers("mirrored")}
+    runs = {f"{name}/{run}": train(name, each) for name in METHODS for run, each in workers.items()}
+    np.savez(sys.argv[1], **{f"{run}/{key}": array for run, arrays in runs.items() for key, array in arrays.items()})
