@@ -20,7 +20,7 @@ import tensorflow as tf
 from simsiam_tf.callbacks import Rates
 from simsiam_tf.data import training_batches
 from simsiam_tf.data.sources import from_arrays
-from simsiam_tf.runs.build import build_method, compile_method, set_up
+from simsiam_tf.runs.build import build_method, compile_method, prepare_process
 from simsiam_tf.settings.schema import BackboneSettings, Config, DataSettings, SGDSettings, TrainingSettings
 
 
@@ -86,7 +86,7 @@ def parts(config, images, steps):
 def main():
     arguments = parse()
     config = configure(arguments)
-    precision = set_up(config)
+    precision = prepare_process(config)
     shape = (arguments.images, arguments.image_size, arguments.image_size, 3)
     images = from_arrays(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
     steps = arguments.images // arguments.batch_size

@@ -23,10 +23,11 @@ import record
 from simsiam_tf.callbacks import ProgressBar
 from simsiam_tf.evaluation.features import extract
 from simsiam_tf.evaluation.knn import knn_predict
-from simsiam_tf.runs.build import build_method, compile_method, load_data, set_up, view_stages
+from simsiam_tf.runs.build import build_method, compile_method, load_data, prepare_process, view_stages
+from simsiam_tf.runs.fit import fit
 from simsiam_tf.runs.interrupt import Interrupt
-from simsiam_tf.runs.together import Together
-from simsiam_tf.runs.train import fit
+from simsiam_tf.runs.stop import SharedStop
+from simsiam_tf.runs.watchers import Watchers
 from simsiam_tf.runs.workers import Workers
 from simsiam_tf.settings import files
 
@@ -34,13 +35,13 @@ TWICE = {"optimizer.warmup_epochs": 1, "optimizer.learning_rate": 0.3}
 # Options beside the plain recipe, and epochs per epoch of it.
 CANDIDATES = {
     "plain": ({}, 1),
-    "predictor rate 2/3": ({"optimizer.predictor_ratio": 2 / 3}, 1),
-    "no output BatchNorm": ({"method.projector_output_norm": False}, 1),
+    "predictor rate 2/3": ({"method.predictor_ratio": 2 / 3}, 1),
+    "no output BatchNorm": ({"method.head_norm": "hidden"}, 1),
     "four views": ({"method.num_views": 4}, 1 / 2),
     "warm-up, twice the rate": (TWICE, 1),
     "views of 12, then 16 px": ({"augmentation.view_sizes": [12, 16]}, 4 / 3),
     "half the batch": ({"optimizer.batch_size": 32}, 1),
-    "four views, rate 2/3": ({"method.num_views": 4, "optimizer.predictor_ratio": 2 / 3}, 1 / 2),
+    "four views, rate 2/3": ({"method.num_views": 4, "method.predictor_ratio": 2 / 3}, 1 / 2),
     "four views, twice the rate": ({"method.num_views": 4} | TWICE, 1 / 2),
     "views of 12, then 16 px, twice the rate": ({"augmentation.view_sizes": [12, 16]} | TWICE, 7 / 6),
     "four views of 12, then 16 px": ({"method.num_views": 4, "augmentation.view_sizes": [12, 16]}, 2 / 3),
@@ -53,7 +54,7 @@ def parse():
     parser.add_argument("--images", type=int, default=20_000, help="training images")
     parser.add_argument("--width", type=int, default=16, help="channels of the first stage")
     parser.add_argument("--epochs", type=int, default=6, help="epochs of the plain recipe")
-    parser.add_argument("--ema-momentum", type=float, default=0.99)
+    parser.add_argument("--weight-average", type=float, default=0.99)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--candidates", nargs="+", default=list(CANDIDATES), choices=list(CANDIDATES), metavar="NAME")
     parser.add_argument("--json", metavar="FILE", required=True)
@@ -67,14 +68,12 @@ def configure(arguments, name, seed):
         "data.path": arguments.data,
         "data.limit": arguments.images,
         "backbone.width": arguments.width,
-        "method.ema_momentum": arguments.ema_momentum,
+        "method.weight_average": arguments.weight_average,
         "optimizer.epochs": round(arguments.epochs * epochs),
         "seed": seed,
     }
-    parser = files.OneLineParser()
-    files.add_config(parser)
     given = [f"--{key}={value}" for key, value in (options | changes).items() if value is not None]
-    return files.build(parser, parser.parse_args(["--config", "cifar10_cpu", *given]))
+    return files.parse(files.OneLineParser(), ["--config", "cifar10_cpu", *given])[1]
 
 
 def accuracy(encoder, splits):
@@ -86,14 +85,14 @@ def accuracy(encoder, splits):
 def run(config):
     """Train one candidate; its figures."""
     keras.utils.clear_session()
-    set_up(config)
+    prepare_process(config)
     splits = load_data(config)
     steps = len(splits.train) // config.optimizer.batch_size
     model = build_method(config)
     compile_method(model, config, steps)
-    seconds = fit(
-        config, model, splits, [ProgressBar(config.optimizer.epochs)], Together(Workers(), Interrupt()), steps
-    )
+    workers = Workers()
+    watchers = Watchers([ProgressBar(config.optimizer.epochs)], SharedStop(workers, Interrupt()))
+    seconds = fit(config, model, splits.train, watchers, workers, steps)
     flop, begin = 0, 0
     for end, size in view_stages(config):
         flop += (end - begin) * steps * flops.step_flop(model, size, config.optimizer.batch_size)
@@ -110,7 +109,7 @@ def run(config):
 def main():
     arguments = parse()
     file = Path(arguments.json)
-    setting = {key: getattr(arguments, key) for key in ("images", "width", "epochs", "ema_momentum")}
+    setting = {key: getattr(arguments, key) for key in ("images", "width", "epochs", "weight_average")}
     stored = json.loads(file.read_text()) if file.is_file() else {"setting": setting, "runs": {}}
     if stored["setting"] != setting:
         raise SystemExit(f"--json: {file} holds figures of another setting, {stored['setting']}; give another file")

@@ -44,7 +44,7 @@ def main():
     labels = generator.integers(0, 10, n + 2000)
     backbone = backbones.build("resnet18", width=arguments.width)
     model = SimSiam(backbone, recipe("cifar10", image_size=16), projection_dim=arguments.projection_dim)
-    model.compile(optimizer=make_optimizer(0.03, BATCH, steps_per_epoch=n // BATCH, epochs=1000))
+    model.compile(optimizer=make_optimizer(model, n // BATCH, learning_rate=0.03, batch_size=BATCH, epochs=1000))
     bank, queries = MonitorImages(images[:n], labels[:n]), MonitorImages(images[n:], labels[n:])
     folder = tempfile.mkdtemp()
     monitors = [

@@ -57,7 +57,8 @@ class GivenViews(SimSiam):
 def build(arguments, precision):
     keras.config.set_dtype_policy(POLICIES[precision])
     model = GivenViews(backbones.build(arguments.backbone, stem=arguments.stem, width=arguments.width))
-    model.compile(optimizer=make_optimizer(0.03, arguments.batch_size, 100, 100, weight_decay=5e-4))
+    settings = {"learning_rate": 0.03, "batch_size": arguments.batch_size, "epochs": 100, "weight_decay": 5e-4}
+    model.compile(optimizer=make_optimizer(model, 100, **settings))
     model.optimizer.build(model.trainable_variables)
     return model
 

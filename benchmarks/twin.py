@@ -37,7 +37,8 @@ def step(model, name, stem, width, views, variant, precision, threads):
     """
     torch.set_num_threads(threads)
     device = "cuda" if CUDA else "cpu"
-    twin = oracle.SimSiam(name, stem, width, model.projector_layers, model.projector_hidden, model.projection_dim)
+    s = model.settings
+    twin = oracle.SimSiam(name, stem, width, s.projector_layers, s.projector_hidden, s.projection_dim)
     networks = (model.backbone, model.projector, model.predictor)
     twin = oracle.to_torch(oracle.keras_arrays([v for network in networks for v in network.variables]), twin)
     layout = torch.contiguous_format if variant == "torch_eager" else torch.channels_last

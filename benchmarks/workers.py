@@ -21,7 +21,7 @@ os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[index]})
 os.environ |= {"CUDA_VISIBLE_DEVICES": "-1"}
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
-from simsiam_tf.runs.build import build_method, compile_method, set_up
+from simsiam_tf.runs.build import build_method, compile_method, prepare_process
 from simsiam_tf.settings.schema import BackboneSettings, Config, DataSettings, SGDSettings, TrainingSettings
 from simsiam_tf.data import training_batches
 from simsiam_tf.data.sources import from_arrays
@@ -30,7 +30,7 @@ config = Config(backbone=BackboneSettings(width=width), data=DataSettings(image_
                 optimizer=SGDSettings(batch_size=share * count), training=TrainingSettings(
                     distribution="multi_worker" if count > 1 else "none", sync_batch_norm=bool(synchronized)))
 workers = Workers(config.training.distribution)
-set_up(config)
+prepare_process(config)
 with workers.strategy.scope():
     model = build_method(config)
     compile_method(model, config, steps)

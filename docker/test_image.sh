@@ -109,7 +109,7 @@ echo "ok ${SECONDS}s: an early SIGTERM ends it with $(code early)"
 layers() { docker image inspect -f '{{range .RootFS.Layers}}{{println .}}{{end}}' "$image" | grep . | head -n -1; }
 layers >"$work/layers"
 mkdir "$work/context" && cp -r Dockerfile .dockerignore requirements.txt pyproject.toml README.md docker configs \
-    simsiam_tf "$work/context" && echo '# changed' >>"$work/context/simsiam_tf/cli.py"
+    simsiam_tf "$work/context" && echo '# changed' >>"$work/context/simsiam_tf/cli/main.py"
 twice build "$work/context" || fail "docker build after a change of the code"
 layers | cmp - "$work/layers" || fail "a change of the code changes more than the last layer"
 echo "ok ${SECONDS}s: a change of the code is one small layer"

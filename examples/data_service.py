@@ -86,7 +86,8 @@ def train(arguments):
         model = keras.models.load_model(a.model, safe_mode=True)
     else:
         model = SimSiam(backbones.build("resnet18", width=a.width), recipe(a.recipe, image_size=a.image_size))
-        model.compile(optimizer=make_optimizer(0.05, batch_size=batch_size, steps_per_epoch=a.steps, epochs=a.epochs))
+        settings = {"learning_rate": 0.05, "batch_size": batch_size, "epochs": a.epochs}
+        model.compile(optimizer=make_optimizer(model, a.steps, **settings))
     callbacks = [Rates(batch_size)] + ([keras.callbacks.ModelCheckpoint(a.model)] if a.model else [])
     done = int(model.step) // a.steps
     model.fit(

@@ -58,7 +58,7 @@ def train(workers, synchronized=True):
     keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: history.append(dict(logs)))
 
     def batches(part, parts):
-        return training_batches(images, BATCH, 5, with_labels=True, part=part, parts=parts)
+        return training_batches(images, BATCH, 5, with_labels=True, with_rows=True, part=part, parts=parts)
 
     stream = workers.batches(batches)
     model.fit(stream, steps_per_epoch=STEPS // 4, epochs=4, verbose=0, shuffle=False, callbacks=[probe, keep])

@@ -215,11 +215,11 @@ class TestTrainingAndSaving:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "resnet19"}, "^backbone must be one of resnet18, resnet34, resnet50, got 'resnet19'"),
-        ({"stem": "mnist"}, "^stem must be one of cifar, imagenet, got 'mnist'"),
-        ({"width": 0}, "^width must be a positive integer, got 0"),
-        ({"std": (0.2, 0.0, 0.2)}, "^mean and std must have 3 values"),
-        ({"mean": (0.2,)}, "^mean and std must have 3 values"),
+        ({"name": "resnet19"}, "^backbone.name: 'resnet19' is unknown; give one of resnet18, resnet34, resnet50"),
+        ({"stem": "mnist"}, "^backbone.stem: 'mnist' is unknown; give one of cifar, imagenet"),
+        ({"width": 0}, "^backbone.width: 0 is no width; give"),
+        ({"std": (0.2, 0.0, 0.2)}, "^backbone.mean: .* give 3 values each"),
+        ({"mean": (0.2,)}, "^backbone.mean: .* give 3 values each"),
     ],
 )
 def test_bad_values(arguments, message):

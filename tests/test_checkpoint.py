@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.runs.checkpoint import CheckpointFolder, CorruptCheckpoint, collect, load, restore, save
+from simsiam_tf.runs.checkpoint import CheckpointFolder, CorruptCheckpoint, by_path, collect, load, restore, save
+from simsiam_tf.runs.checkpointer import method_variables
 
-ARRAYS = {"model/00000": np.arange(1000.0), "model/00001": np.array(3, np.int64)}
+ARRAYS = {"backbone/conv1/kernel": np.arange(1000.0), "method/step": np.array(3, np.int64)}
 
 
 def test_what_is_saved_is_loaded(tmp_path):
@@ -29,7 +30,7 @@ def test_what_is_saved_is_loaded(tmp_path):
 def test_every_flipped_bit_is_noticed(tmp_path):
     """In the pixels of a zip and in its names, sizes, flags and directory alike."""
     path = tmp_path / "a.npz"
-    save(path, {"model/00000": np.arange(3.0)}, {"rows": []})
+    save(path, {"method/step": np.arange(3.0)}, {"rows": []})
     good = path.read_bytes()
     for position in range(len(good)):
         bad = bytearray(good)
@@ -43,7 +44,7 @@ def test_every_flipped_bit_is_noticed(tmp_path):
 
 def test_every_cut_file_is_noticed(tmp_path):
     path = tmp_path / "a.npz"
-    save(path, {"model/00000": np.arange(3.0)}, {})
+    save(path, {"method/step": np.arange(3.0)}, {})
     good = path.read_bytes()
     for bad in (*(good[:length] for length in range(len(good))), good + b"0", b"not a checkpoint", bytes(1000)):
         path.write_bytes(bad)
@@ -54,7 +55,7 @@ def test_every_cut_file_is_noticed(tmp_path):
 def test_numpy_reads_a_checkpoint(tmp_path):
     save(tmp_path / "a.npz", ARRAYS, {})
     with np.load(tmp_path / "a.npz") as file:
-        np.testing.assert_array_equal(file["model/00000"], ARRAYS["model/00000"])
+        np.testing.assert_array_equal(file["method/step"], ARRAYS["method/step"])
 
 
 def sealed(content):
@@ -135,9 +136,9 @@ def test_a_kill_between_the_best_and_the_newest_loses_neither(tmp_path, monkeypa
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", dies)
         with pytest.raises(KeyboardInterrupt):
-            folder.save(2, {"model/00000": np.ones(1)}, {"step": 2}, best=True)
+            folder.save(2, {"method/step": np.ones(1)}, {"step": 2}, best=True)
     assert folder.newest()[1] == {"step": 1}
-    folder.save(2, {"model/00000": np.ones(1)}, {"step": 2}, best=True)
+    folder.save(2, {"method/step": np.ones(1)}, {"step": 2}, best=True)
     assert folder.newest()[1] == load(tmp_path / "best.npz")[1] == {"step": 2}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best.npz", "step-0000000002.npz"]
 
@@ -164,21 +165,65 @@ def test_an_empty_folder_has_no_newest(tmp_path):
 
 
 def test_restore_puts_values_back(tmp_path):
-    variables = [keras.Variable(np.ones(3)), keras.Variable(np.zeros((2, 2)))]
-    arrays = collect({"model": variables})
-    variables[0].assign([5.0, 6.0, 7.0])
-    restore(arrays, {"model": variables})
-    np.testing.assert_array_equal(variables[0], np.ones(3))
+    variables = {"a/kernel": keras.Variable(np.ones(3)), "b/kernel": keras.Variable(np.zeros((2, 2)))}
+    arrays = collect(variables)
+    variables["a/kernel"].assign([5.0, 6.0, 7.0])
+    restore(arrays, dict(reversed(variables.items())))
+    np.testing.assert_array_equal(variables["a/kernel"], np.ones(3))
+    np.testing.assert_array_equal(variables["b/kernel"], np.zeros((2, 2)))
 
 
 def test_a_foreign_checkpoint_changes_nothing():
-    arrays = collect({"model": [keras.Variable(np.ones(3)), keras.Variable(np.ones(4))]})
-    variables = [keras.Variable(np.zeros(3)), keras.Variable(np.zeros(5))]
-    with pytest.raises(InputError, match=r"shape \(4,\) there, \(5,\) here; use another run name"):
-        restore(arrays, {"model": variables})
-    with pytest.raises(InputError, match="of another model"):
-        restore(arrays, {"model": variables, "optimizer": variables})
-    np.testing.assert_array_equal(variables[0], np.zeros(3))
+    arrays = collect({"a/kernel": keras.Variable(np.ones(3)), "b/kernel": keras.Variable(np.ones(4))})
+    variables = {"a/kernel": keras.Variable(np.zeros(3)), "b/kernel": keras.Variable(np.zeros(5))}
+    message = r"^checkpoint: b/kernel has shape \(4,\) there, \(5,\) here; give another --name$"
+    with pytest.raises(InputError, match=message):
+        restore(arrays, variables)
+    for others in ({"optimizer/rate": keras.Variable(1.0)} | variables, {"a/kernel": variables["a/kernel"]}):
+        named = "optimizer/rate" if len(others) == 3 else "b/kernel"
+        message = rf"^checkpoint: it is of another model \(differs at {named}\); give another --name, or finish the run"
+        with pytest.raises(InputError, match=message):
+            restore(arrays, others)
+    np.testing.assert_array_equal(variables["a/kernel"], np.zeros(3))
+
+
+def test_a_checkpoint_of_an_earlier_version_is_refused_in_one_line():
+    """Its names are numbers, of whatever order the variables had."""
+    variables = {"a/kernel": keras.Variable(np.zeros(3)), "method/step": keras.Variable(0)}
+    message = (
+        r"^checkpoint: an earlier version wrote it, or it is of another model \(differs at a/kernel\); "
+        "give another --name, or finish the run with the version that began it$"
+    )
+    with pytest.raises(InputError, match=message):
+        restore({"model/00000": np.ones(3), "model/00001": np.array(7)}, variables)
+    np.testing.assert_array_equal(variables["a/kernel"], np.zeros(3))
+
+
+def test_names_are_the_owners_and_the_paths(small_model):
+    model = small_model(weight_average=0.9)
+    names = method_variables(model)
+    assert len(names) == len(model.weights)
+    assert {id(variable) for variable in names.values()} == {id(variable) for variable in model.weights}
+    kernels = {"backbone/conv1/kernel", "average/conv1/kernel", "projector/dense1/kernel", "predictor/dense2/bias"}
+    assert kernels | {"method/step", "method/diverged_at"} <= names.keys()
+    assert names["average/conv1/kernel"] is model.average.get_layer("conv1").kernel
+    assert names["predictor/dense2/bias"] is model.predictor.stages[-1].bias
+
+
+def test_names_do_not_depend_on_what_was_built_before(small_model):
+    first, again = small_model(), small_model()
+    for model in (first, again):
+        model.optimizer.build(model.trainable_variables)
+    assert method_variables(first).keys() == method_variables(again).keys()
+    optimizers = [by_path("optimizer", model.optimizer.variables).keys() for model in (first, again)]
+    assert optimizers[0] == optimizers[1]
+
+
+def test_two_variables_of_one_path_are_refused():
+    variables = [keras.Variable(1.0, name="rate"), keras.Variable(2.0, name="rate")]
+    with pytest.raises(ValueError, match=r"optimizer: two of its variables have one path; give each layer a name"):
+        by_path("optimizer", variables)
+    assert by_path("optimizer", variables[:1]).keys() == {"optimizer/rate"}
 
 
 def test_a_file_that_cannot_be_read_is_not_taken_for_a_bad_one(tmp_path):

@@ -125,7 +125,7 @@ def test_one_row_and_one_channel():
     row = gaussian(n=1, d=8)
     assert (dg.feature_std(row), dg.correlation_strength(row)) == (pytest.approx(0), 0)
     assert (dg.effective_rank(row), dg.spectrum_auc(row)) == (0, 1)
-    with pytest.raises(InputError, match="z has 1 row"):
+    with pytest.raises(InputError, match="z: 1 row"):
         dg.collapse_report(row)
     channel = gaussian(n=100, d=1)
     assert dg.correlation_strength(channel) == 0

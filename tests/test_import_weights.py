@@ -11,7 +11,7 @@ import torch
 from oracle import ResNet
 from simsiam_tf.cli import main as cli
 from simsiam_tf.interop import torch_file
-from simsiam_tf.interop.export import ENDINGS
+from simsiam_tf.interop.formats import ENDINGS
 from simsiam_tf.runs.build import load_data
 from simsiam_tf.runs.folder import RunFolder
 from simsiam_tf.settings import files
@@ -135,12 +135,12 @@ def test_the_command_refuses_in_one_line(tmp_path, official, capsys):
     text.write_text("dear")
     (tmp_path / "taken").mkdir()
     for arguments, message in (
-        ([tmp_path / "nowhere"], "FILE: cannot read"),
+        ([tmp_path / "nowhere"], "FILE: .*nowhere cannot be read"),
         ([text], "is no PyTorch checkpoint"),
         ([], "required: file"),
         ([path, "--name=taken"], "taken exists; give another --name"),
         ([path, "--backbone.name=resnet50"], "module.encoder.layer1.0.conv1.weight is (4, 4, 3, 3) there"),
-        ([path, "--backbone.name=vit"], "backbone.name"),
+        ([path, "--backbone.name=vit"], "backbone.name: vit is no value of it; give resnet18 or resnet34 or resnet50"),
     ):
         assert run("import-weights", *arguments, f"--output={tmp_path}") == 2
         err = capsys.readouterr().err

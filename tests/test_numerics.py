@@ -31,7 +31,8 @@ def losses_of_200_steps(policy):
     keras.config.set_dtype_policy(policy)
     model = SimSiam(backbones.build("resnet18", width=8), recipe("digits", image_size=16), projection_dim=64)
     model.set_weights(start.get_weights())
-    model.compile(make_optimizer(0.3, BATCH, steps_per_epoch=STEPS, epochs=1, weight_decay=5e-4), jit_compile=False)
+    settings = {"learning_rate": 0.3, "batch_size": BATCH, "epochs": 1, "weight_decay": 5e-4}
+    model.compile(make_optimizer(model, STEPS, **settings), jit_compile=False)
     losses = []
     note = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: losses.append(logs["loss"]))
     batches = data.training_batches(digits, BATCH, seed=0)

@@ -103,7 +103,7 @@ class TestSGD:
         ],
     )
     def test_bad_values(self, arguments, name):
-        with pytest.raises(InputError, match=rf"^{name} must be .*got {next(iter(arguments.values()))}"):
+        with pytest.raises(InputError, match=rf"^{name}: {next(iter(arguments.values()))} is out of range; give"):
             optimizers.SGD(**arguments)
 
 
@@ -148,11 +148,11 @@ class TestSchedules:
         ],
     )
     def test_bad_values(self, arguments, name):
-        with pytest.raises(InputError, match=rf"^{name} must be"):
+        with pytest.raises(InputError, match=rf"^{name}: .* is out of range; give"):
             optimizers.EpochCosine(*arguments)
 
     def test_bad_constant(self):
-        with pytest.raises(InputError, match=r"^rate must be"):
+        with pytest.raises(InputError, match=r"^rate: -1.0 is out of range; give"):
             optimizers.Constant(-1.0)
 
 
@@ -183,7 +183,9 @@ class TestMakeOptimizer:
     def test_a_variable_in_another_group_is_refused(self):
         model = self.compiled(TwoGroups())
         model.predictor = model.encoder  # what the groups say now is not how the variables were given away
-        with pytest.raises(ValueError, match=r"group 'predictor' trains 2 variables instead of 2, such as encoder/bias"):
+        with pytest.raises(
+            ValueError, match=r"group 'predictor' trains 2 variables instead of 2, such as encoder/bias"
+        ):
             optimizers.check_groups(model)
 
     def test_a_variable_in_no_group_is_refused(self):

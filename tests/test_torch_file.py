@@ -224,8 +224,8 @@ def test_every_cut_and_flip_is_one_line(tmp_path):
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):
     path = tmp_path / "file"
-    assert "cannot read" in refusal(path)
-    assert "cannot read" in refusal(tmp_path)
+    assert "cannot be read" in refusal(path)
+    assert "cannot be read" in refusal(tmp_path)
     for content in (b"", b"dear diary", pickle.dumps({"a": 1}), b"\x89HDF\r\n"):
         path.write_bytes(content)
         assert "is no PyTorch checkpoint" in refusal(path)

@@ -24,7 +24,7 @@ def test_evaluate_takes_overrides_of_its_own_and_no_others(run, capsys):
     assert "knn_accuracy" not in result  # that of another protocol
     assert result["evaluation"]["fractions"] == [0.5]
     assert cli.main(["evaluate", str(run), "--optimizer.epochs", "9"]) == 2
-    assert "optimizer.epochs: it belongs to the trained run" in capsys.readouterr().err
+    assert "optimizer.epochs: 9 is not the trained run's; give only data.* and evaluation.*" in capsys.readouterr().err
 
 
 def test_embed_writes_ids_labels_and_features(run, tmp_path):

@@ -16,9 +16,7 @@ NETWORKS = pytest.mark.parametrize("network", [CIFAR, IMAGENET], ids=["resnet18"
 
 
 def parse(*arguments):
-    parser = files.OneLineParser(prog="test")
-    files.add_config(parser)
-    return files.build(parser, parser.parse_args(list(arguments)))
+    return files.parse(files.OneLineParser(prog="test"), list(arguments))[1]
 
 
 def brought_in(path, *given):
@@ -26,7 +24,7 @@ def brought_in(path, *given):
     state = torch_state.read(path)
     config = parse(*transfer.arguments_for(state, list(given)))
     model = build_method(config)
-    return model, weights.assign(state, model.backbone, model.projector, model.predictor), config
+    return model, weights.assign(state, model.backbone, model.heads), config
 
 
 @NETWORKS
@@ -66,7 +64,7 @@ def test_the_recipe_follows_the_stem(tmp_path):
 def test_ablations_are_recognised(tmp_path, arguments):
     net = oracle(idle_bias=False, **arguments)
     model, _, config = brought_in(checkpoint(tmp_path / "m.pth", net))
-    assert config.method.projector_output_norm == arguments.get("output_norm", True)
+    assert config.method.head_norm == ("default" if arguments.get("output_norm", True) else "hidden")
     assert (model.predictor is not None) == arguments.get("predictor", True)
     x = normalised(images(), config.backbone.mean, config.backbone.std)
     assert agreement(model.project(images()), net.encoder(x)) < 1e-4
@@ -223,6 +221,6 @@ def test_nothing_is_assigned_of_a_file_that_does_not_fit(tmp_path):
     del state["predictor.3.bias"]
     torch.save(state, tmp_path / "b.pth")
     with pytest.raises(InputError, match=r"predictor\.3\.bias"):
-        weights.assign(torch_state.read(tmp_path / "b.pth"), model.backbone, model.projector, model.predictor)
+        weights.assign(torch_state.read(tmp_path / "b.pth"), model.backbone, model.heads)
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)

@@ -45,7 +45,9 @@ class CollapseMonitor(keras.callbacks.Callback):
     def set_model(self, model):
         super().set_model(model)
         if not hasattr(model, "project"):
-            raise InputError(f"CollapseMonitor: {type(model).__name__} has no project(images); fit SimSiam with it")
+            raise InputError(
+                f"CollapseMonitor: {type(model).__name__} has no project(images); give it to a method such as SimSiam"
+            )
         self._extractor = Extractor(lambda images, training: model.project(images))
 
     def projections(self):

@@ -64,7 +64,7 @@ class LinearProbe(keras.callbacks.Callback):
     def __init__(self, num_classes, queries=None, every=10, learning_rate=1e-3):
         super().__init__()
         if num_classes < 2:
-            raise InputError(f"num_classes: {num_classes}; a probe needs 2 or more")
+            raise InputError(f"num_classes: {num_classes} is too few for a probe; give 2 or more")
         self.num_classes, self.every, self.learning_rate = num_classes, every, learning_rate
         self.queries = None if queries is None else as_monitor_images(queries, "queries")
         self.head = None
@@ -72,7 +72,9 @@ class LinearProbe(keras.callbacks.Callback):
     def set_model(self, model):
         super().set_model(model)
         if not hasattr(model, "attach_probe"):
-            raise InputError(f"LinearProbe: {type(model).__name__} is not a method of simsiam_tf; fit SimSiam with it")
+            raise InputError(
+                f"LinearProbe: {type(model).__name__} is no method of simsiam_tf; give it to one such as SimSiam"
+            )
         if self.head is None:
             with model.distribute_strategy.scope():
                 self.head = _Head(model.backbone.output_shape[-1], self.num_classes, self.learning_rate)

@@ -84,7 +84,9 @@ def load(
         if value is not None and value < 1:
             raise InputError(f"data.{argument}: {value} is below 1; use a positive whole number")
     if not 0 <= validation_fraction < 1:
-        raise InputError(f"data.validation_fraction: {validation_fraction} must be at least 0 and below 1, such as 0.2")
+        raise InputError(
+            f"data.validation_fraction: {validation_fraction} is out of range; give 0 or more, below 1, such as 0.2"
+        )
     if memory_limit_gb < 0:
         raise InputError(f"data.memory_limit_gb: {memory_limit_gb} is negative; use 0 to stream from disk, or more")
     memory_limit = memory_limit_gb * 1e9

@@ -34,7 +34,9 @@ def holdout(n_or_labels, fraction, seed):
         InputError: `fraction` is outside (0, 1), or so small or large that one side would be empty.
     """
     if not 0 < fraction < 1:
-        raise InputError(f"data.validation_fraction: {fraction} must lie between 0 and 1, such as 0.2")
+        raise InputError(
+            f"data.validation_fraction: {fraction} is no share to hold out; give one between 0 and 1, such as 0.2"
+        )
     groups = _groups(n_or_labels)
     n = sum(len(group) for group in groups)
     held = []
@@ -63,7 +65,7 @@ def stratified_subset(labels, fraction, seed):
             "labels: none given, but a label fraction needs them; use class sub-folders or an array of labels"
         )
     if not 0 < fraction <= 1:
-        raise InputError(f"fraction: {fraction} must be above 0 and at most 1, such as 0.1")
+        raise InputError(f"fraction: {fraction} is no share; give one above 0, up to 1, such as 0.1")
     groups = _groups(labels)
     if not groups:
         raise InputError("labels: empty; a label fraction needs at least one labelled image")

@@ -119,7 +119,7 @@ def collapse_report(z):
         return CollapseReport(nan, nan, nan, nan, "collapsed", "collapsed: the output holds NaN or infinity (diverged)")
     n, d = _matrix(z).shape
     if n < 2:
-        raise InputError(f"z has {n} row: collapse cannot be judged from it; give at least 2, better 256 or more.")
+        raise InputError(f"z: {n} row, from which collapse cannot be judged; give at least 2, better 256 or more")
     std, correlation, rank = feature_std(z), correlation_strength(z), effective_rank(z)
     relative = std * np.sqrt(d)
 
@@ -143,10 +143,10 @@ def _level(badness, at_risk, collapsed):
 def _matrix(z):
     z = np.asarray(z, dtype=np.float64)
     if z.ndim != 2 or 0 in z.shape:
-        raise InputError(f"features have shape {z.shape}: expected (n, d) with n and d at least 1.")
+        raise InputError(f"features: shape {z.shape} is not that of features; give (n, d), n and d at least 1")
     if not np.isfinite(z).all():
         raise InputError(
-            "features hold NaN or infinity: the model that made them has diverged; lower its learning rate."
+            "features: NaN or infinity among them, the model that made them has diverged; lower its learning rate"
         )
     return z
 

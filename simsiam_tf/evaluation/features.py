@@ -34,12 +34,14 @@ class Extractor:
             images = np.asarray(batch)
             size = size or len(images)
             if len(images) > size:
-                raise InputError(f"batches grow from {size} to {len(images)} images: only the last may differ in size.")
+                raise InputError(
+                    f"batches: they grow from {size} to {len(images)} images; give one size, only the last shorter"
+                )
             padding = np.zeros((size - len(images), *images.shape[1:]), images.dtype)
             padded = np.concatenate([images, padding]) if len(padding) else images
             features.append(self._forward(tf.constant(padded)).numpy()[: len(images)])
         if not size:
-            raise InputError("batches hold no images: give at least one.")
+            raise InputError("batches: no images in them; give at least one")
         return np.concatenate(features)
 
 
@@ -79,9 +81,9 @@ def as_features(name, features):
     """`features` as finite float32 (n, d), or InputError that calls it `name`."""
     features = np.asarray(features, dtype=np.float32)
     if features.ndim != 2 or 0 in features.shape:
-        raise InputError(f"{name} has shape {features.shape}: expected (n, d) with n and d at least 1.")
+        raise InputError(f"{name}: shape {features.shape} is not that of features; give (n, d), n and d at least 1")
     if not np.isfinite(features).all():
-        raise InputError(f"{name} holds NaN or infinity: check the encoder, which has probably diverged.")
+        raise InputError(f"{name}: NaN or infinity among them; give features of an encoder that has not diverged")
     return features
 
 
@@ -89,7 +91,9 @@ def as_feature_pair(train_features, test_features):
     """Both as finite float32 (n, d) of the same d, or InputError."""
     train, test = as_features("train_features", train_features), as_features("test_features", test_features)
     if train.shape[1] != test.shape[1]:
-        raise InputError(f"test_features have d = {test.shape[1]}, train_features {train.shape[1]}: use one encoder.")
+        raise InputError(
+            f"test_features: d = {test.shape[1]}, but {train.shape[1]} in train_features; give those of one encoder"
+        )
     return train, test
 
 
@@ -97,11 +101,11 @@ def as_labels(name, labels, n):
     """`labels` as int64 (n,), or InputError that calls it `name`."""
     labels = np.asarray(labels)
     if labels.shape != (n,):
-        raise InputError(f"{name} has shape {labels.shape}: expected one label for each of the {n} features.")
+        raise InputError(f"{name}: shape {labels.shape} does not fit {n} features; give one label for each")
     if not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(f"{name} has dtype {labels.dtype}: expected class numbers; give whole numbers from 0.")
+        raise InputError(f"{name}: {labels.dtype} are no class numbers; give whole numbers from 0")
     if labels.min(initial=0) < 0:
-        raise InputError(f"{name} holds {labels.min()}: expected class numbers; give whole numbers from 0.")
+        raise InputError(f"{name}: {labels.min()} is no class number; give whole numbers from 0")
     return labels.astype(np.int64)
 
 
@@ -109,5 +113,7 @@ def as_num_classes(num_classes, labels):
     """`num_classes`, by default what the training labels need; InputError if that is more than given."""
     needed = int(labels.max()) + 1
     if num_classes is not None and num_classes < needed:
-        raise InputError(f"num_classes is {num_classes}, but the training labels go up to {needed - 1}.")
+        raise InputError(
+            f"num_classes: {num_classes}, but the training labels go up to {needed - 1}; give {needed} or more"
+        )
     return num_classes or needed

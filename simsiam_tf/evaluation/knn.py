@@ -35,7 +35,7 @@ def knn_predict(
     labels = as_labels("train_labels", train_labels, len(bank))
     num_classes = as_num_classes(num_classes, labels)
     if k < 1 or not temperature > 0:
-        raise InputError(f"k = {k} and temperature = {temperature}: give both above 0.")
+        raise InputError(f"k: {k}, with temperature {temperature}; give both above 0")
 
     bank, k = _unit_rows(tf.constant(bank)), min(k, len(bank))
     predictions = []

@@ -59,7 +59,7 @@ def linear_probe(
     y_test = as_labels("test_labels", test_labels, len(x_test))
     num_classes = as_num_classes(num_classes, y)
     if min(batch_size, epochs, repeat) < 1:
-        raise InputError(f"batch_size = {batch_size}, epochs = {epochs}, repeat = {repeat}: all must be at least 1.")
+        raise InputError(f"batch_size: {batch_size}, with epochs {epochs} and repeat {repeat}; give 1 or more of each")
 
     batch = min(batch_size, len(x) * repeat)
     peak = base_learning_rate * batch / 256
@@ -77,8 +77,8 @@ def linear_probe(
     kernel, bias = (value.numpy() for value in state[:2])
     if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
         raise InputError(
-            f"base_learning_rate {base_learning_rate} makes the linear probe diverge on features as large as "
-            f"{np.abs(x).max():.3g}: lower it, or scale the features to about 1."
+            f"base_learning_rate: {base_learning_rate} makes the linear probe diverge on features as large as "
+            f"{np.abs(x).max():.3g}; give a lower one, or scale the features to about 1"
         )
     predictions = (x_test @ kernel + bias).argmax(axis=1)
     return LinearResult(float(np.mean(predictions == y_test)), kernel, bias)

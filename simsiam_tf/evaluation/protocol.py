@@ -21,7 +21,7 @@ def label_subsets(labels, fractions=FRACTIONS, subsets=3, seed=0):
     """
     for fraction in fractions:
         if not 0 < fraction <= 1:
-            raise InputError(f"fractions has {fraction}: each must be above 0 and at most 1.")
+            raise InputError(f"fractions: {fraction} is no share; give numbers above 0, up to 1")
         if fraction == 1:
             yield fraction, 0, np.arange(len(labels))
             continue

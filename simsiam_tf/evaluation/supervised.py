@@ -46,8 +46,8 @@ class SupervisedBenchmark:
     ):
         if min(steps_per_epoch, epochs, batch_size) < 1:
             raise InputError(
-                f"steps_per_epoch = {steps_per_epoch}, epochs = {epochs}, batch_size = {batch_size}: "
-                "all must be at least 1."
+                f"steps_per_epoch: {steps_per_epoch}, with epochs {epochs} and batch_size {batch_size}; "
+                "give 1 or more of each"
             )
         # PyTorch's default for a linear layer's kernel, U(-1/sqrt(d), 1/sqrt(d)), as in the rest of the network.
         uniform = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform", seed=seed)

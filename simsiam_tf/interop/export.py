@@ -71,7 +71,7 @@ def save_keras(backbone, path: Path) -> None:
     """
     year = time.localtime(time.time()).tm_year
     if not 1980 <= year <= 2107:
-        raise InputError(f"the clock shows the year {year}, .keras files need 1980 to 2107; set it and run this again")
+        raise InputError(f"clock: it shows the year {year}, .keras files need 1980 to 2107; set it and run this again")
     backbone.save(path)
 
 

@@ -39,7 +39,9 @@ def load(path: Path):
     except InputError as error:
         raise InputError(f"FILE: {path} {error}") from error
     except OSError as error:
-        raise InputError(f"FILE: cannot read {path}: {error.strerror or error}") from error
+        raise InputError(
+            f"FILE: {path} cannot be read ({error.strerror or error}); give a file that is there"
+        ) from error
     except Exception as error:  # a damaged pickle or zip can fail in any way
         raise InputError(f"FILE: {path} is damaged or cut short; copy or download it again") from error
 

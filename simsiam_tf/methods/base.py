@@ -12,7 +12,6 @@ from simsiam_tf.methods.views import TRAIN_STREAM, Views
 from simsiam_tf.networks.heads import MLP
 from simsiam_tf.optimizers import Group
 from simsiam_tf.settings.methods import MethodSettings
-from simsiam_tf.settings.renamed import upgraded
 
 
 class Method(TrainStep):
@@ -172,7 +171,11 @@ class Method(TrainStep):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        config = upgraded({"method": config})["method"]  # of an earlier version, perhaps, with one augmenter for all
+        if "ema_momentum" in config:
+            raise InputError(
+                "model: an earlier version saved it, with other heads; load it with that version, and save "
+                "its backbone, which loads here"
+            )
         parts = {
             key: keras.saving.deserialize_keras_object(config[key], custom_objects=custom_objects)
             for key in ("backbone", "augmenter")

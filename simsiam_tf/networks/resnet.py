@@ -45,13 +45,13 @@ def build(
         InputError: unknown name or stem, or a value that cannot be.
     """
     if name not in BACKBONES:
-        raise InputError(f"backbone must be one of {', '.join(BACKBONES)}, got {name!r}")
+        raise InputError(f"backbone.name: {name!r} is unknown; give one of {', '.join(BACKBONES)}")
     if stem not in STEMS:
-        raise InputError(f"stem must be one of {', '.join(STEMS)}, got {stem!r}")
+        raise InputError(f"backbone.stem: {stem!r} is unknown; give one of {', '.join(STEMS)}")
     if not isinstance(width, int) or width < 1:
-        raise InputError(f"width must be a positive integer, got {width!r}")
+        raise InputError(f"backbone.width: {width!r} is no width; give a whole number, 1 or more")
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-        raise InputError(f"mean and std must have 3 values, std above 0, got {mean!r} and {std!r}")
+        raise InputError(f"backbone.mean: {mean!r} with backbone.std {std!r}; give 3 values each, std above 0")
 
     block, depths = BACKBONES[name]
     images = keras.Input((None, None, 3), dtype=_full_precision(), name="images")

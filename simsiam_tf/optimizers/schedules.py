@@ -11,7 +11,7 @@ from simsiam_tf.errors import InputError
 def demand(ok, name, value, expected):
     """Raise InputError unless `ok`."""
     if not ok:
-        raise InputError(f"{name} must be {expected}, got {value!r}")
+        raise InputError(f"{name}: {value!r} is out of range; give {expected}")
 
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")

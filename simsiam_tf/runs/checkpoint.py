@@ -157,14 +157,18 @@ def collect(variables: dict) -> dict[str, np.ndarray]:
     return {name: tf.convert_to_tensor(variable).numpy() for name, variable in variables.items()}
 
 
-def restore(arrays: dict[str, np.ndarray], variables: dict) -> None:
+def restore(arrays: dict[str, np.ndarray], variables: dict, partly: bool = False) -> None:
     """Assign what `collect` gave.
+
+    Args:
+        partly: The arrays may be those of more variables than these.
 
     Raises:
         InputError: the arrays are not those of these variables; nothing was assigned.
     """
-    if variables.keys() != arrays.keys():
-        differ = min(variables.keys() ^ arrays.keys())
+    differing = variables.keys() - arrays.keys() if partly else variables.keys() ^ arrays.keys()
+    if differing:
+        differ = min(differing)
         earlier = "an earlier version wrote it, or " if any(name.endswith("/00000") for name in arrays) else ""
         raise InputError(
             f"checkpoint: {earlier}it is of another model (differs at {differ}); give another --name, or finish the "

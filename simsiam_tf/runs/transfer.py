@@ -69,8 +69,7 @@ def export_run(folder: RunFolder, path: Path, format: str) -> None:
     newest = folder.checkpoint_folder(1).newest()
     if newest:
         arrays, meta = newest
-        variables = method_variables(model)
-        restore({name: array for name, array in arrays.items() if name in variables}, variables)
+        restore(arrays, method_variables(model), partly=True)
         epoch += meta["rows"][-1]["epoch"] if meta["rows"] else 0
         batches += model.num_views * int(model.step.numpy())
     elif not imported:

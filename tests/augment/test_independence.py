@@ -29,20 +29,21 @@ def seeds_of(small_backbone):
     return seeds
 
 
-AUGMENTER = recipe("imagenet", 32)
+AUGMENTER = recipe("imagenet", 32, solarize=0.2)
 
 
 @tf.function
 def draw(seed):
     """All that the stack draws for N images of 1000 px, as (parameters, N)."""
     seeds = tf.unstack(tf.random.split(seed, len(AUGMENTER.layers), alg="philox"))
-    crop, jitter, gray, blur = (
+    crop, jitter, gray, blur, solarize = (
         layer.draw(N, 1000, 1000, seed) for layer, seed in zip(AUGMENTER.layers, seeds, strict=True)
     )
     top, left, height, width = tf.unstack(crop["box"], axis=1)
     values = [height * width, width / height, top / (1001 - height), left / (1001 - width), crop["flip"]]
     values += [jitter[name] for name in ("brightness", "contrast", "saturation", "hue", "apply")]
     values += [*tf.unstack(jitter["order"], axis=1)[:3], gray["apply"], blur["sigma"], blur["sigma"] > 0]
+    values += [solarize["apply"]]
     return tf.stack([tf.cast(value, tf.float32) for value in values])
 
 
@@ -77,7 +78,7 @@ def test_runs_and_streams_are_independent(seeds_of):
 
 def test_layers_are_independent(seeds_of):
     view = drawn(seeds_of(0)[:, 0])
-    layer = np.repeat([0, 1, 2, 3], [5, 8, 1, 2])
+    layer = np.repeat([0, 1, 2, 3, 4], [5, 8, 1, 2, 1])
     between_layers = layer[:, None] != layer
     assert np.abs(correlation(view, view)[between_layers]).max() < BOUND
 

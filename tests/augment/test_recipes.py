@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import stats
 
 from simsiam_tf.augment import (
     RECIPES,
@@ -14,6 +15,7 @@ from simsiam_tf.augment import (
     GaussianBlur,
     RandomGrayscale,
     RandomResizedCrop,
+    RandomSolarize,
     Resize,
     recipe,
 )
@@ -25,6 +27,7 @@ LAYERS = [
     ColorJitter(0.1, 0.2, 0.3, 0.05, probability=0.6),
     RandomGrayscale(0.7),
     GaussianBlur((0.2, 1.5), 0.9),
+    RandomSolarize(0.6),
 ]
 
 
@@ -59,7 +62,7 @@ def test_layers_get_different_seeds():
     assert np.any(seeds[0] != seeds[1])
 
 
-@pytest.mark.parametrize("name", ["cifar10", "imagenet", "digits"])
+@pytest.mark.parametrize("name", ["cifar10", "imagenet", "digits", "byol_second"])
 def test_compiled_is_eager(batch, name):
     augmenter, images = recipe(name, 24), batch(32, n=16)
     compiled = tf.function(augmenter, jit_compile=True)
@@ -91,12 +94,21 @@ def test_float32_under_every_policy(batch, policy):
     np.testing.assert_array_equal(floats, expected)
 
 
-@pytest.mark.parametrize("layer", [*LAYERS, recipe("imagenet", 12, hue=0.3, min_area=0.4)], ids=lambda x: x.name)
+@pytest.mark.parametrize(
+    "layer", [*LAYERS, recipe("byol_second", 12, hue=0.3, max_area=0.4, solarize=0.7)], ids=lambda x: x.name
+)
 def test_config_is_complete_and_repeats_the_layer(batch, layer):
     assert set(inspect.signature(type(layer)).parameters) - {"kwargs"} <= set(layer.get_config())
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert copy.get_config() == layer.get_config()
     np.testing.assert_array_equal(copy(batch(16), tf.constant((5, 6))), layer(batch(16), tf.constant((5, 6))))
+
+
+@pytest.mark.parametrize("layer", [*LAYERS, recipe("byol_second", 12, solarize=0.5)], ids=lambda layer: layer.name)
+def test_parts_get_what_they_get_in_the_whole(batch, layer):
+    images, seed = batch(16), tf.constant((2, 3))
+    parts = [layer(images[i : i + 2], seed, part=tf.constant(i // 2), parts=4) for i in (0, 2, 4, 6)]
+    np.testing.assert_array_equal(np.concatenate(parts), layer(images, seed))
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.name)
@@ -119,6 +131,8 @@ def test_recipes_are_the_papers():
 
     assert stack("cifar10") == ["RandomResizedCrop", "ColorJitter", "RandomGrayscale"]
     assert stack("imagenet") == ["RandomResizedCrop", "ColorJitter", "RandomGrayscale", "GaussianBlur"]
+    assert stack("byol_first") == stack("imagenet")
+    assert stack("byol_second") == [*stack("imagenet"), "RandomSolarize"]
     assert stack("digits") == ["RandomResizedCrop", "ColorJitter"]
     assert stack("none") == ["Resize"]
     crop, jitter, gray, blur = recipe("imagenet", 32).layers
@@ -126,6 +140,13 @@ def test_recipes_are_the_papers():
     assert (jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue) == (0.4, 0.4, 0.4, 0.1)
     assert (jitter.probability, gray.probability) == (0.8, 0.2)
     assert (blur.sigma, blur.probability) == ((0.1, 2.0), 0.5)
+    for name, blur_probability, solarize in (("byol_first", 1.0, 0.0), ("byol_second", 0.1, 0.2)):
+        crop, jitter, gray, blur, *rest = recipe(name, 32).layers
+        assert (crop.area, crop.ratio, crop.flip) == ((0.08, 1.0), (3 / 4, 4 / 3), 0.5)
+        assert (jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue) == (0.4, 0.4, 0.2, 0.1)
+        assert (jitter.probability, gray.probability) == (0.8, 0.2)
+        assert (blur.sigma, blur.probability) == ((0.1, 2.0), blur_probability)
+        assert [layer.probability for layer in rest] == ([solarize] if solarize else [])
     digits = recipe("digits", 16).get_config()
     assert (digits["flip"], digits["hue"], digits["saturation"], digits["grayscale"]) == (0, 0, 0, 0)
 
@@ -136,26 +157,72 @@ def test_overrides_replace_values():
     assert (crop.area, crop.flip, blur.sigma) == ((0.08, 1.0), 0.0, (0.5, 1.0))
 
 
+def areas(augmenter, seed):
+    """Of 20000 drawn crops, as fractions of the image's area."""
+    _, _, height, width = augmenter.layers[0].draw(20_000, 4000, 4000, seed=(0, seed))["box"].numpy().astype(float).T
+    return height * width / 4000**2
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_crops_cover_areas_from_min_to_max(seed):
+    drawn = areas(recipe("imagenet", 32, min_area=0.05, max_area=0.14), seed)
+    assert np.all((drawn > 0.05 - 1e-3) & (drawn < 0.14 + 1e-3))  # sides are rounded to whole pixels
+    assert stats.kstest(drawn, stats.uniform(0.05, 0.09).cdf).pvalue > 1e-3
+    large = areas(recipe("imagenet", 32, min_area=0.3), seed)
+    assert large.min() < 0.31
+    assert large.max() > 0.9
+
+
+def test_equal_min_and_max_area_are_the_area_of_every_crop():
+    drawn = areas(Augmenter(32, min_area=0.25, max_area=0.25), seed=0)
+    np.testing.assert_allclose(drawn, 0.25, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("name", "size", "overrides", "message"),
     [
-        ("cifar", 32, {}, "'cifar' is unknown; known: cifar10, imagenet, digits, none"),
-        ("cifar10", 32, {"rotation": 5}, "'rotation' is unknown; known: min_area, flip"),
-        ("cifar10", 0, {}, "image_size=0"),
-        ("cifar10", 32.5, {}, "image_size=32.5"),
-        ("cifar10", 32, {"flip": 1.5}, "flip=1.5 is out of range; give a number from 0 to 1"),
-        ("cifar10", 32, {"hue": 0.6}, "hue=0.6"),
-        ("cifar10", 32, {"brightness": -0.1}, "brightness=-0.1"),
-        ("cifar10", 32, {"grayscale": "often"}, "grayscale='often'"),
-        ("cifar10", 32, {"grayscale": float("nan")}, "grayscale=nan"),
-        ("cifar10", 32, {"blur_sigma": 1.0}, "blur_sigma=1.0 is not a range"),
-        ("cifar10", 32, {"blur_sigma": [2.0, 0.1]}, "upside down"),
+        (
+            "cifar",
+            32,
+            {},
+            "recipe: 'cifar' is unknown; give one of cifar10, imagenet, byol_first, byol_second, digits, ",
+        ),
+        ("cifar10", 32, {"rotation": 5}, "rotation: 5 is for no known setting; give one of min_area, max_area, flip"),
+        ("cifar10", 0, {}, "image_size: 0 is not a size; give a whole number of pixels, 1 or more"),
+        ("cifar10", 32.5, {}, "image_size: 32.5 is not a size"),
+        ("cifar10", 32, {"flip": 1.5}, "flip: 1.5 is out of range; give a number from 0 to 1"),
+        ("cifar10", 32, {"hue": 0.6}, "hue: 0.6 is out of range; give a number from 0 to 0.5"),
+        ("cifar10", 32, {"brightness": -0.1}, "brightness: -0.1 is out of range"),
+        ("cifar10", 32, {"grayscale": "often"}, "grayscale: 'often' is out of range"),
+        ("cifar10", 32, {"grayscale": float("nan")}, "grayscale: nan is out of range"),
+        ("cifar10", 32, {"solarize": 1.1}, "solarize: 1.1 is out of range; give a number from 0 to 1"),
+        ("cifar10", 32, {"solarize": True}, "solarize: True is out of range"),
+        ("cifar10", 32, {"blur_sigma": 1.0}, "blur_sigma: 1.0 is not a range; give two numbers [smallest, largest]"),
+        ("cifar10", 32, {"blur_sigma": [2.0, 0.1]}, "blur_sigma: [2.0, 0.1] is upside down; give [smallest, largest]"),
+        ("cifar10", 32, {"min_area": 0}, "min_area: 0 is out of range; give a number above 0, up to max_area (1.0)"),
+        ("cifar10", 32, {"min_area": float("nan")}, "min_area: nan is out of range; give a number above 0"),
+        ("cifar10", 32, {"min_area": "all"}, "min_area: 'all' is out of range; give a number above 0"),
+        (
+            "cifar10",
+            32,
+            {"min_area": 1.5},
+            "min_area: 1.5 is out of range; give a number above 0, up to max_area (1.0)",
+        ),
+        (
+            "cifar10",
+            32,
+            {"max_area": 0.1},
+            "min_area: 0.2 is out of range; give a number above 0, up to max_area (0.1)",
+        ),
+        ("cifar10", 32, {"max_area": 1.5}, "max_area: 1.5 is out of range; give a number from 0 to 1"),
+        ("cifar10", 32, {"max_area": None}, "max_area: None is out of range"),
+        ("none", 32, {"max_area": 0.5}, "max_area: 0.5 without min_area has no effect; give min_area, too"),
     ],
 )
 def test_bad_input_is_named(name, size, overrides, message):
     with pytest.raises(InputError) as error:
         recipe(name, size, **overrides)
-    assert message in str(error.value)
+    assert str(error.value).startswith(f"augmentation.{message}")
     assert "\n" not in str(error.value)
 
 

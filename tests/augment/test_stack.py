@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageOps
 
 import pillow_oracle
 from simsiam_tf.augment import recipe
@@ -17,8 +17,8 @@ def drawn_by(augmenter, n, shape, seed):
     return [[{name: value[i].numpy() for name, value in layer.items()} for layer in drawn] for i in range(n)]
 
 
-def views_and_draws(images, size, compiled):
-    augmenter, seed = recipe("imagenet", size), (1, images.shape[1])
+def views_and_draws(images, size, compiled, **overrides):
+    augmenter, seed = recipe("imagenet", size, **overrides), (1, images.shape[1])
     views = tf.function(augmenter, jit_compile=compiled)(images, tf.constant(seed)).numpy()
     return views, drawn_by(augmenter, len(images), images.shape[1:3], seed)
 
@@ -50,3 +50,13 @@ def test_cifar_sized_stack_equals_pillows(batch):
     images = batch(32, 64)
     views, drawn = views_and_draws(images, 32, compiled=False)
     assert np.mean(differences(images, views, drawn, pillow_oracle.crop_columns_first) > 0) < 1e-3
+
+
+def test_solarisation_comes_last(batch):
+    """Of a blurred image, where the two do not commute."""
+    images = batch(32, 32)
+    views, drawn = views_and_draws(images, 32, compiled=False, blur_probability=1.0, solarize=0.5)
+    for image, view, (*rest, solarize) in zip(images, views, drawn, strict=True):
+        pillows = pillow_oracle.view(Image.fromarray(image), 32, rest, pillow_oracle.crop_columns_first)
+        pillows = ImageOps.solarize(pillows) if solarize["apply"] else pillows
+        assert np.mean(view != np.asarray(pillows)) < 0.01

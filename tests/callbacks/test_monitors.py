@@ -39,6 +39,23 @@ def test_knn_monitor_reports_what_knn_on_predictions_gives(small_model, colours)
     assert len(history["knn_accuracy"]) == 2
 
 
+@pytest.mark.parametrize(("k", "temperature", "right"), [(1, 10.0, 1.0), (3, 10.0, 0.0), (3, 1e-3, 1.0)])
+def test_knn_monitor_counts_its_k_neighbours_by_its_temperature(small_model, k, temperature, right):
+    """A query on one neighbour of its class, with two of another class at 0.3 radian: at 0.1 the two would win."""
+
+    class Given(MonitorImages):
+        def features(self, model):
+            return np.stack([np.cos(self.angles), np.sin(self.angles)], axis=1).astype("float32")
+
+    bank, queries = Given(np.zeros((3, 4, 4, 3)), [1, 0, 0]), Given(np.zeros((1, 4, 4, 3)), [1])
+    bank.angles, queries.angles = np.array([0.0, 0.3, 0.3]), np.array([0.0])
+    monitor, logs = KNNMonitor(bank, queries, every=1, k=k, temperature=temperature), {}
+    monitor.set_model(small_model(compiled=False))
+    monitor.set_params({"epochs": 1})
+    monitor.on_epoch_end(0, logs)
+    assert logs == {"knn_accuracy": right}
+
+
 def test_knn_monitor_measures_at_its_interval_and_at_the_end(small_model, colours):
     measured = []
     look = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: measured.append("knn_accuracy" in logs))
@@ -71,6 +88,42 @@ def test_linear_probe_learns_and_leaves_the_encoder_alone(small_model, colours):
     for a, b in zip(plain.trainable_variables, probed.trainable_variables, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
     assert len(plain.variables) == len(probed.variables)
+
+
+def test_linear_probe_learns_from_the_first_view(small_model, images):
+    class Noting:
+        metrics = ()
+
+        def train_step(self, features, labels):
+            self.features, self.labels = features, labels
+            return {}
+
+    model, probe = small_model(), Noting()
+    model.attach_probe(probe)
+    first, last = (model.backbone(view, training=True) for view in model.draw_views(images[:16], 0))
+    model.train_step((tf.constant(images[:16]), tf.constant(CLASSES[:16])))
+    np.testing.assert_allclose(probe.features, first, rtol=1e-5, atol=1e-6)
+    assert np.abs(first - last).max() > 1e-3
+    np.testing.assert_array_equal(probe.labels, CLASSES[:16])
+
+
+def test_linear_probe_is_judged_by_its_running_statistics(small_model):
+    probe, generator = LinearProbe(4), np.random.default_rng(3)
+    probe.set_model(small_model(compiled=False))
+    head, features = probe.head, generator.normal(3.0, 2.0, (64, 8)).astype("float32")
+    mean, variance = generator.normal(size=8), generator.uniform(0.5, 2, 8)
+    head.norm.moving_mean.assign(mean)
+    head.norm.moving_variance.assign(variance)
+    head.dense.kernel.assign(generator.normal(size=(8, 4)))
+
+    def classes(mean, variance):
+        return ((features - mean) / np.sqrt(variance + 1e-5) @ head.dense.kernel.numpy()).argmax(axis=1)
+
+    before = [variable.numpy() for variable in probe.variables]
+    np.testing.assert_array_equal(head.predict(features), classes(mean, variance))
+    assert (classes(mean, variance) != classes(features.mean(axis=0), features.var(axis=0))).sum() > 5
+    for old, new in zip(before, probe.variables, strict=True):
+        np.testing.assert_array_equal(old, new)
 
 
 def test_linear_probe_without_labels_in_fit_has_no_training_accuracy(small_model, colours):

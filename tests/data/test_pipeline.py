@@ -114,6 +114,34 @@ def test_labels_belong_to_images():
         np.testing.assert_array_equal(images[:, 0, 0, 0] % 4, labels)
 
 
+def test_rows_are_the_images_numbers_in_the_set():
+    numbers = []
+    for batch in training_batches(numbered(), 5, seed=0, with_rows=True, steps=8).as_numpy_iterator():
+        assert batch.keys() == {"images", "rows"}
+        np.testing.assert_array_equal(batch["images"][:, 0, 0, 0], batch["rows"])
+        numbers.append(batch["rows"].tolist())
+    assert numbers == rows(training_batches(numbered(), 5, seed=0, steps=8))  # the same batches as without
+    streams = [
+        training_batches(numbered(), 6, seed=0, steps=3, with_rows=True, **a) for a in ({"part": 1, "parts": 2}, {})
+    ]
+    for part, whole in zip(*(stream.as_numpy_iterator() for stream in streams), strict=True):
+        np.testing.assert_array_equal(part["rows"], whole["rows"][3:])
+        np.testing.assert_array_equal(part["images"], whole["images"][3:])
+
+
+def test_rows_beside_labels():
+    dataset = training_batches(numbered(), 5, seed=0, with_labels=True, with_rows=True, steps=8)
+    spec, labels = dataset.element_spec
+    assert {name: (tuple(part.shape), part.dtype) for name, part in spec.items()} == {
+        "images": ((5, 2, 2, 3), tf.uint8),
+        "rows": ((5,), tf.int64),
+    }
+    assert (tuple(labels.shape), labels.dtype) == ((5,), tf.int64)
+    for batch, labels in dataset.as_numpy_iterator():
+        np.testing.assert_array_equal(batch["images"][:, 0, 0, 0], batch["rows"])
+        np.testing.assert_array_equal(batch["rows"] % 4, labels)
+
+
 def test_same_under_op_determinism():
     expected = rows(training_batches(numbered(), 5, seed=0, steps=6))
     tf.config.experimental.enable_op_determinism()

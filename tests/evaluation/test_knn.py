@@ -156,14 +156,14 @@ def test_raw_digits():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"k": 0}, "k = 0"),
-        ({"temperature": 0.0}, "temperature = 0.0"),
-        ({"train_labels": np.zeros(9, int)}, "train_labels has shape"),
+        ({"k": 0}, "k: 0"),
+        ({"temperature": 0.0}, "temperature 0.0"),
+        ({"train_labels": np.zeros(9, int)}, "train_labels: shape"),
         ({"test_features": np.ones((2, 5))}, "d = 5"),
-        ({"test_features": np.full((2, 3), np.nan)}, "test_features holds NaN"),
-        ({"train_features": np.full((10, 3), np.inf)}, "train_features holds NaN"),
-        ({"train_features": np.zeros((0, 3))}, "train_features has shape"),
-        ({"num_classes": 1, "train_labels": np.arange(10)}, "num_classes is 1"),
+        ({"test_features": np.full((2, 3), np.nan)}, "test_features: NaN or infinity"),
+        ({"train_features": np.full((10, 3), np.inf)}, "train_features: NaN or infinity"),
+        ({"train_features": np.zeros((0, 3))}, "train_features: shape"),
+        ({"num_classes": 1, "train_labels": np.arange(10)}, "num_classes: 1,"),
     ],
 )
 def test_bad_input_is_named(change, message):

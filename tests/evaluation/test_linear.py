@@ -155,13 +155,13 @@ def test_one_trace_serves_all_sizes():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"train_features": np.full((10, 3), np.nan)}, "train_features holds NaN"),
-        ({"test_features": np.full((10, 3), np.inf)}, "test_features holds NaN"),
+        ({"train_features": np.full((10, 3), np.nan)}, "train_features: NaN or infinity"),
+        ({"test_features": np.full((10, 3), np.inf)}, "test_features: NaN or infinity"),
         ({"test_features": np.ones((10, 4))}, "d = 4"),
-        ({"train_labels": np.zeros(3, int)}, "train_labels has shape"),
-        ({"test_labels": np.zeros(3, int)}, "test_labels has shape"),
-        ({"num_classes": 1, "train_labels": np.ones(10, int)}, "num_classes is 1"),
-        ({"epochs": 0}, "epochs = 0"),
+        ({"train_labels": np.zeros(3, int)}, "train_labels: shape"),
+        ({"test_labels": np.zeros(3, int)}, "test_labels: shape"),
+        ({"num_classes": 1, "train_labels": np.ones(10, int)}, "num_classes: 1,"),
+        ({"epochs": 0}, "epochs 0"),
         ({"train_features": np.eye(10, 3) * 1e30}, "diverge"),
     ],
 )

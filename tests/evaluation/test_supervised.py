@@ -135,9 +135,9 @@ def test_train_supervised_gives_a_classifier():
 
 def test_bad_input_is_named(benchmark):
     images, labels = colours(10)
-    with pytest.raises(InputError, match="num_classes is 3"):
+    with pytest.raises(InputError, match="num_classes: 3,"):
         benchmark.fit(images, labels + 3)
-    with pytest.raises(InputError, match="labels has shape"):
+    with pytest.raises(InputError, match="labels: shape"):
         benchmark.fit(images, labels[:5])
-    with pytest.raises(InputError, match="epochs = 0"):
+    with pytest.raises(InputError, match="epochs 0"):
         SupervisedBenchmark(backbone(), 3, augment, **{**OPTIONS, "epochs": 0})

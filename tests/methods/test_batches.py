@@ -1,0 +1,82 @@
+"""What a method may ask of a batch, and views that are not alike."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from simsiam_tf import SimSiam, make_optimizer, recipe
+from simsiam_tf.data import from_arrays, training_batches
+from simsiam_tf.errors import InputError
+from simsiam_tf.runs.build import build_augmenters
+from simsiam_tf.settings.augmentation import AugmentationSettings, ViewSettings
+from simsiam_tf.settings.schema import Config, DataSettings
+from small_methods import BATCH, SIDE, backbone, build, images, labels, small
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Asking(SimSiam):
+    """Sums up what it is given of a batch."""
+
+    reads = frozenset({"labels", "rows"})
+
+    def build_heads(self, feature_dim):
+        super().build_heads(feature_dim)
+        self.seen = self.add_weight(name="seen", shape=(2,), dtype="int64", initializer="zeros", trainable=False)
+
+    def after_step(self, outputs, batch):
+        self.seen.assign_add([tf.reduce_sum(batch.rows), tf.reduce_sum(batch.rows * batch.labels)])
+
+
+def test_a_method_that_asks_gets_row_numbers_and_labels():
+    model = Asking(backbone(), recipe("none", image_size=SIDE), **small("simsiam"))
+    model.compile(make_optimizer(model, 4, batch_size=BATCH, epochs=1))
+    stream = training_batches(from_arrays(images(), labels()), BATCH, seed=3, with_labels=True, with_rows=True)
+    model.fit(stream, steps_per_epoch=4, verbose=0, shuffle=False)
+    rows = np.arange(64)  # an epoch visits each image once
+    assert model.seen.numpy().tolist() == [rows.sum(), (rows * labels()).sum()]
+
+
+def test_views_are_drawn_by_their_own_augmenters():
+    whole, small_crop = recipe("none", image_size=8), recipe("none", image_size=4)
+    model = build("simsiam", num_views=3)
+    model.use_augmenters([whole, small_crop, small_crop])
+    views = model.draw_views(tf.constant(images()[:2]), 0)
+    assert [view.shape[1] for view in views] == [8, 4, 4]
+    np.testing.assert_array_equal(views[0], images()[:2])
+
+
+def config(*views, **options):
+    return Config(data=DataSettings(image_size=16), augmentation=AugmentationSettings(views=views, **options))
+
+
+def test_kinds_of_views_become_augmenters():
+    """Each kind takes what it leaves out from the common values, and its size from the images."""
+    large = ViewSettings(min_area=0.14, count=2)
+    little = ViewSettings(recipe="none", size=8, min_area=0.05, max_area=0.14, count=3)
+    augmenters = build_augmenters(config(large, little, recipe="cifar10", flip=0.25))
+    assert [each.image_size for each in augmenters] == [16, 16, 8, 8, 8]
+    assert [(each.min_area, each.max_area) for each in augmenters[1:3]] == [(0.14, 1.0), (0.05, 0.14)]
+    assert [each.flip for each in augmenters] == [0.25] * 5
+    assert [each.grayscale for each in augmenters[1:3]] == [0.2, 0.0]
+    assert augmenters[0] is augmenters[1]
+    assert augmenters[2] is augmenters[4]
+
+
+def test_without_kinds_there_is_one_augmenter_for_all():
+    [augmenter] = build_augmenters(config(recipe="imagenet", hue=0.0), image_size=12)
+    assert (augmenter.image_size, augmenter.hue, augmenter.blur_probability) == (12, 0.0, 0.5)
+
+
+def test_the_views_must_be_as_many_as_the_method_has():
+    with pytest.raises(InputError, match=r"augmentation.views: 3, but the method has 2; give as many"):
+        SimSiam(backbone(), [recipe("none", image_size=8)] * 3)
+    with pytest.raises(InputError, match=r"augmentation.views: 1, but the method has 1; give as many, 2 or more"):
+        SimSiam(backbone(), num_views=1)
+
+
+def test_a_saved_method_keeps_its_kinds_of_views(tmp_path):
+    model = SimSiam(backbone(), [recipe("none", image_size=8), recipe("none", image_size=4)], **small("simsiam"))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert [each.image_size for each in loaded.augmenters] == [8, 4]

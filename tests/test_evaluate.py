@@ -1,0 +1,87 @@
+"""The final protocol gets what the configuration says."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from simsiam_tf.data import Splits, from_arrays
+from simsiam_tf.errors import InputError
+from simsiam_tf.evaluation.features import extract
+from simsiam_tf.runs import evaluate as module
+from simsiam_tf.runs.evaluate import evaluate
+from simsiam_tf.settings.schema import BackboneSettings, Config, DataSettings, EvaluationSettings, SGDSettings
+
+SETTINGS = EvaluationSettings(
+    fractions=(1.0, 0.5),
+    subsets=2,
+    baselines=("untrained", "supervised", "raw"),
+    neighbors=3,
+    temperature=0.7,
+    linear_learning_rate=0.9,
+    linear_epochs=4,
+    supervised_steps=300,
+    supervised_learning_rate=0.4,
+)
+CONFIG = Config(
+    seed=5,
+    data=DataSettings(image_size=12),
+    backbone=BackboneSettings(width=2),
+    optimizer=SGDSettings(batch_size=8, weight_decay=0.02, momentum=0.6),
+    evaluation=SETTINGS,
+)
+OPTIONS = {"fractions": (1.0, 0.5), "subsets": 2, "seed": 5}
+PROBES = {"k": 3, "temperature": 0.7, "base_learning_rate": 0.9, "epochs": 4}
+ROWS = [{"fraction": 1.0, "knn_accuracy": 0.25, "linear_accuracy": 0.5}]
+
+
+@pytest.fixture
+def splits(images):
+    labels = np.arange(64) % 4
+    return Splits(from_arrays(images[:48], labels[:48]), from_arrays(images[48:], labels[48:]))
+
+
+def test_every_setting_reaches_its_evaluator(splits, small_backbone, monkeypatch):
+    features, supervised, benchmarks, said = [], [], [], []
+
+    def note(seen, *given, **options):
+        seen.append((given, options))
+        return ROWS
+
+    monkeypatch.setattr(module, "evaluate_features", lambda *given, **options: note(features, *given, **options))
+    monkeypatch.setattr(module, "evaluate_supervised", lambda *given, **options: note(supervised, *given, **options))
+    monkeypatch.setattr(module, "SupervisedBenchmark", lambda *given, **options: note(benchmarks, *given, **options))
+    backbone = small_backbone()
+    result = evaluate(CONFIG, backbone, splits, said.append)
+
+    assert [options for _, options in features] == [OPTIONS | PROBES] * 3  # untrained, raw, encoder
+    train, labels, test, truth = features[-1][0]
+    np.testing.assert_allclose(train, extract(backbone, splits.train.batches(48)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(test, extract(backbone, splits.test.batches(16)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(labels, splits.train.labels)
+    np.testing.assert_array_equal(truth, splits.test.labels)
+    assert features[0][0][0].shape == (48, 16)  # of the network of the configuration
+    assert features[1][0][0].shape == (48, 12 * 12 * 3)
+
+    assert [options for _, options in supervised] == [OPTIONS]
+    ((_, classes, _), options) = benchmarks[0]
+    assert classes == 4
+    assert options == {
+        "steps_per_epoch": 3,
+        "epochs": 100,
+        "batch_size": 8,
+        "base_learning_rate": 0.4,
+        "momentum": 0.6,
+        "weight_decay": 0.02,
+        "seed": 5,
+    }
+    assert list(result["by_fraction"]) == ["untrained", "supervised", "raw", "encoder"]
+    assert result["evaluation"] == asdict(SETTINGS)
+    assert (result["knn_accuracy"], result["linear_accuracy"]) == (0.25, 0.5)
+    assert [line.split(":")[0] for line in said] == ["evaluating"] * 4
+
+
+def test_images_without_labels_cannot_be_judged(images, small_backbone):
+    splits = Splits(from_arrays(images), None)
+    with pytest.raises(InputError, match=r"^data.source: tfds has no labelled test images to evaluate on; use class"):
+        evaluate(CONFIG, small_backbone(), splits)
