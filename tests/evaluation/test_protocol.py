@@ -103,5 +103,5 @@ def test_summary():
 
 @pytest.mark.parametrize("fraction", [0.0, -0.1, 1.5])
 def test_bad_fractions_are_named(digits, fraction):
-    with pytest.raises(InputError, match="fractions: .* is no share"):
+    with pytest.raises(InputError, match=r"fractions: .* is no share"):
         list(label_subsets(digits[1], (fraction,)))
