@@ -70,6 +70,24 @@ def test_ablations_are_recognised(tmp_path, arguments):
     assert agreement(model.project(images()), net.encoder(x)) < 1e-4
 
 
+def test_a_projector_with_scale_and_offset_is_recognised_and_written(tmp_path):
+    net = oracle(idle_bias=False)
+    net.encoder.fc[-1] = torch.nn.BatchNorm1d(24).eval()
+    torch.nn.init.uniform_(net.encoder.fc[-1].weight, 0.5, 1.0)
+    torch.nn.init.normal_(net.encoder.fc[-1].bias)
+    model, parts, config = brought_in(checkpoint(tmp_path / "a.pth.tar", net))
+    assert parts == ["backbone", "projector", "predictor"]
+    assert (config.method.head_norm, config.method.projector_output_affine) == ("default", True)
+    x = normalised(images(), config.backbone.mean, config.backbone.std)
+    assert agreement(model.project(images()), net.encoder(x)) < 1e-4
+    again = torch.load(saved(tmp_path / "b.pth.tar", model, config), weights_only=True)["state_dict"]
+    before = torch.load(tmp_path / "a.pth.tar", weights_only=True)["state_dict"]
+    assert again.keys() == before.keys()
+    for key in before:
+        if not key.endswith("num_batches_tracked"):
+            np.testing.assert_array_equal(again[key].numpy(), before[key].numpy(), err_msg=key)
+
+
 @pytest.mark.parametrize("prefix", ["", "module."])
 @pytest.mark.parametrize("classifier", [True, False])
 def test_torchvision_files_have_a_backbone_and_perhaps_a_classifier(tmp_path, prefix, classifier):
@@ -167,9 +185,12 @@ def test_missing_and_extra_keys_are_named(tmp_path):
     for key in ("module.encoder.layer3.1.bn2.running_var", "module.predictor.3.bias"):
         torch.save({"state_dict": {k: v for k, v in state.items() if k != key}}, tmp_path / "m.pth")
         assert f"has no {key}, which resnet18 needs" in refusal(tmp_path / "m.pth")
-    for key in ("module.encoder.layer5.0.conv1.weight", "module.queue", "module.encoder.fc.4.weight"):
+    for key in ("module.encoder.layer5.0.conv1.weight", "module.queue", "module.encoder.fc.5.weight"):
         torch.save({"state_dict": state | {key: torch.ones(24)}}, tmp_path / "m.pth")
         assert f"{key} has no place in resnet18" in refusal(tmp_path / "m.pth")
+    # A scale on the projector's output makes it one without the idle bias.
+    torch.save({"state_dict": state | {"module.encoder.fc.4.weight": torch.ones(24)}}, tmp_path / "m.pth")
+    assert "module.encoder.fc.3.bias has no place in resnet18 and its heads" in refusal(tmp_path / "m.pth")
     torch.save({"state_dict": state | {"module.encoder.fc.3.bias": torch.ones(1)}}, tmp_path / "m.pth")
     assert "module.encoder.fc.3.bias is (1,) there, (24,)" in refusal(tmp_path / "m.pth")
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from simsiam_tf import SimSiam
 from simsiam_tf.augment import recipe
-from simsiam_tf.methods.base import TEST_STREAM, TRAIN_STREAM
+from simsiam_tf.methods.views import TEST_STREAM, TRAIN_STREAM
 
 N, STEPS = 512, 40
 BOUND = 5 / np.sqrt(N * STEPS)  # standard deviations of a correlation
