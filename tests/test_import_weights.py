@@ -135,10 +135,10 @@ def test_the_command_refuses_in_one_line(tmp_path, official, capsys):
     text.write_text("dear")
     (tmp_path / "taken").mkdir()
     for arguments, message in (
-        ([tmp_path / "nowhere"], "FILE: .*nowhere cannot be read"),
-        ([text], "is no PyTorch checkpoint"),
+        ([tmp_path / "nowhere"], "nowhere cannot be read (No such file or directory); give a file that is there"),
+        ([text], "letter.txt is no PyTorch checkpoint; give a file that torch.save wrote"),
         ([], "required: file"),
-        ([path, "--name=taken"], "taken exists; give another --name"),
+        ([path, "--name=taken"], "taken exists; give another --name, or delete the folder"),
         ([path, "--backbone.name=resnet50"], "module.encoder.layer1.0.conv1.weight is (4, 4, 3, 3) there"),
         ([path, "--backbone.name=vit"], "backbone.name: vit is no value of it; give resnet18 or resnet34 or resnet50"),
     ):

@@ -3,11 +3,14 @@
 import fcntl
 import os
 import re
+import shutil
 
 import tensorflow as tf
+import yaml
 
 from simsiam_tf.cli import main as cli
 from simsiam_tf.runs import train
+from simsiam_tf.runs.checkpoint import load, save
 from small_run import arguments
 
 
@@ -77,6 +80,40 @@ def test_a_foreign_checkpoint_is_refused(tmp_path, capsys):
     assert re.search(
         r"simsiam-tf: checkpoint: backbone/\S+ has shape \S.* there, .* here; give another --name$", err, re.M
     )
+
+
+def test_a_checkpoint_of_an_earlier_version_is_one_line(trained, tmp_path, capsys):
+    folder = shutil.copytree(trained, tmp_path / "run")
+    (folder / "result.json").unlink()
+    for path in folder.glob("checkpoints/*.npz"):
+        arrays, meta = load(path)
+        save(path, {f"model/{i:05d}": array for i, array in enumerate(arrays.values())}, meta)
+    before = {path.name: path.read_bytes() for path in folder.glob("checkpoints/*")}
+    assert cli.main(arguments(tmp_path)) == 2
+    err = capsys.readouterr().err
+    assert re.search(
+        r"simsiam-tf: checkpoint: an earlier version wrote it, or it is of another model \(differs at \S+\); give "
+        r"another --name, or finish the run with the version that began it\n$",
+        err,
+    )
+    assert "Traceback" not in err
+    assert {path.name: path.read_bytes() for path in folder.glob("checkpoints/*")} == before
+
+
+def test_a_finished_run_of_an_earlier_version_is_that_run(trained, tmp_path, capsys):
+    folder = shutil.copytree(trained, tmp_path / "run")
+    content = yaml.safe_load((folder / "config.yaml").read_text())
+    method, optimizer = content["method"], content["optimizer"]
+    method["ema_momentum"] = method.pop("weight_average")
+    method["projector_output_norm"] = method.pop("head_norm") == "default"
+    for name in ("predictor_ratio", "predictor_schedule"):
+        optimizer[name] = method.pop(name)
+    del method["projector_output_affine"], optimizer["name"], content["augmentation"]["views"]
+    (folder / "config.yaml").write_text(yaml.safe_dump(content))
+    assert cli.main(arguments(tmp_path, method__predictor_ratio=0.5)) == 2
+    assert "another setting, method.predictor_ratio: 1.0 (now 0.5); give another --name" in capsys.readouterr().err
+    assert cli.main(arguments(tmp_path)) == 0
+    assert "is complete; give another --name to train anew" in capsys.readouterr().err
 
 
 def test_a_folder_that_vanishes_while_training_is_one_line(tmp_path, capsys, monkeypatch):

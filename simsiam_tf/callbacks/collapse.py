@@ -17,7 +17,7 @@ class CollapseMonitor(keras.callbacks.Callback):
     """Adds "feature_std", "correlation_strength" and "effective_rank" of the projections to the logs.
 
     The projections are those of un-augmented images in inference mode. A verdict in words is logged whenever it
-    changes; see `diagnostics.collapse_report` for its thresholds.
+    changes; see `evaluation.collapse.collapse_report` for its thresholds.
 
     Args:
         images: uint8 array (n, h, w, 3) or MonitorImages; 512 of them, evenly spaced, are used.
@@ -87,7 +87,7 @@ class CollapseMonitor(keras.callbacks.Callback):
         self.model.stop_training = True
         log.error(
             "epoch %d: training ended, the run has collapsed (%s). Usual causes: learning rate or weight decay too "
-            "high, a missing stop-gradient or predictor.",
+            "high, and, in SimSiam, a missing stop-gradient or predictor.",
             epoch + 1,
             self.sentence,
         )

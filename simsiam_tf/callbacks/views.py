@@ -14,12 +14,14 @@ def view_grid(model, images, step=0):
         step: Training step whose randomness is used.
     """
     views = [np.asarray(view) for view in model.draw_views(tf.constant(images), step)]
-    side = views[0].shape[1:3]
-    originals = np.asarray(tf.image.resize(images, side, antialias=True))
-    rows = [
-        np.concatenate(list(np.pad(row, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255)), axis=1)
-        for row in (originals, *views)
-    ]
+    side = max(view.shape[1] for view in views)
+    originals = np.asarray(tf.image.resize(images, (side, side), antialias=True))
+    rows = []
+    for row in (originals, *views):  # a small view stands in the middle of its white square
+        before = (side - row.shape[1]) // 2 + 1
+        after = side + 2 - row.shape[1] - before
+        padding = ((0, 0), (before, after), (before, after), (0, 0))
+        rows.append(np.concatenate(list(np.pad(row, padding, constant_values=255)), axis=1))
     return np.clip(np.rint(np.concatenate(rows, axis=0)), 0, 255).astype(np.uint8)
 
 

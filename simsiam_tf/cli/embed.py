@@ -6,6 +6,7 @@ from pathlib import Path
 
 from simsiam_tf.cli import DONE
 from simsiam_tf.cli.tensorflow import quiet_tensorflow
+from simsiam_tf.errors import InputError
 from simsiam_tf.settings import files
 from simsiam_tf.settings.paths import check_images, check_output
 
@@ -18,6 +19,8 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--output", type=str, required=True, help="file to write, .parquet or .npz")
     parser.add_argument("--batch_size", type=int, default=256, help="images per forward pass")
     options = parser.parse_args(arguments)
+    if options.batch_size < 1:
+        raise InputError(f"batch_size: {options.batch_size} is no value of it; give 1 or more")
     config = files.read(files.stored(options.run))
     output = check_output(Path(options.output))
     check_images(options.data)

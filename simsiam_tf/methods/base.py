@@ -8,6 +8,7 @@ import keras
 from simsiam_tf.augment import recipe
 from simsiam_tf.errors import InputError
 from simsiam_tf.methods.step import TrainStep
+from simsiam_tf.methods.targets import Follower
 from simsiam_tf.methods.views import TRAIN_STREAM, Views
 from simsiam_tf.networks.heads import MLP
 from simsiam_tf.optimizers import Group
@@ -42,7 +43,8 @@ class Method(TrainStep):
     """
 
     Settings = MethodSettings
-    num_views = 2
+    num_views = property(lambda self: self.settings.num_views)
+    batches_per_step = property(lambda self: self.num_views)  # that the backbone's BatchNorms see
     reads = frozenset()  # of "labels" and "rows": what `objective` and `after_step` read of a batch
 
     def __init_subclass__(cls, **kwargs):
@@ -56,7 +58,9 @@ class Method(TrainStep):
             if each.name != "name"
         ]
         cls.__signature__ = inspect.Signature([*own[:-1], *settings, own[-1]])
-        cls.__doc__ = f"{cls.__doc__}\n\n    Settings, besides `Method`'s arguments:\n{cls.Settings.__doc__}"
+        cls.__doc__ = (
+            f"{cls.__doc__ or cls.__name__}\n\n    Settings, besides `Method`'s arguments:\n{cls.Settings.__doc__}"
+        )
 
     def __init__(self, backbone, augmenter=None, *, seed=0, total_steps=None, **settings):
         known = {each.name for each in fields(self.Settings)} - {"name"}
@@ -76,8 +80,9 @@ class Method(TrainStep):
             self.average.set_weights(backbone.get_weights())
             self.average.trainable = False
         self.seed, self.total_steps = seed, total_steps
+        augmenter = recipe("cifar10", image_size=32) if augmenter is None else augmenter
         self.augmenters = self._one_for_each_view(augmenter)
-        self.use_augmenters(self.augmenters)
+        self.use_augmenter(augmenter)
         self.probe = None
         self.step = self.add_weight(name="step", shape=(), dtype="int64", initializer="zeros", trainable=False)
         self.diverged_at = self.add_weight(
@@ -88,19 +93,15 @@ class Method(TrainStep):
         self.built = True
 
     def _one_for_each_view(self, augmenter):
-        if augmenter is None:
-            augmenter = recipe("cifar10", image_size=32)
         if not isinstance(augmenter, list | tuple):
             augmenter = [augmenter] * self.num_views
-        if len(augmenter) != self.num_views or self.num_views < 2:
-            raise InputError(
-                f"augmentation.views: {len(augmenter)}, but the method has {self.num_views}; give as many, 2 or more"
-            )
+        if len(augmenter) != self.num_views:
+            raise InputError(f"augmentation.views: {len(augmenter)}, but the method has {self.num_views}; give as many")
         return list(augmenter)
 
-    def use_augmenters(self, augmenters):
-        """Draw views with these from the next trace of the step on; `self.augmenters` are what gets saved."""
-        self._views = Views(augmenters)
+    def use_augmenter(self, augmenter):
+        """Draw views with this one, or these, from the next trace of the step on; what gets saved stays as it was."""
+        self._views = Views(self._one_for_each_view(augmenter))
 
     # === What a method states ===
 
@@ -149,6 +150,14 @@ class Method(TrainStep):
     def call(self, images, training=False):
         return self.encoder(images, training=training)
 
+    def restart_targets(self):
+        """Let what follows the networks begin anew from them as they are, after weights were put into them."""
+        if self.average is not None:
+            self.average.set_weights(self.backbone.get_weights())
+        for layer in self.layers:
+            if isinstance(layer, Follower):
+                layer.restart()
+
     def attach_probe(self, probe):
         """Let a `train_step(features, labels)` of its own, which returns logs, follow each step; None: no more."""
         self.probe = probe
@@ -161,9 +170,11 @@ class Method(TrainStep):
     # === Config ===
 
     def get_config(self):
+        first = self.augmenters[0]
+        alike = first if all(each is first for each in self.augmenters) else None
         return super().get_config() | {
             "backbone": keras.saving.serialize_keras_object(self.backbone),
-            "augmenter": [keras.saving.serialize_keras_object(each) for each in self.augmenters],
+            "augmenter": keras.saving.serialize_keras_object(alike or list(self.augmenters)),
             "seed": self.seed,
             "total_steps": self.total_steps,
             **self.settings.arguments(),

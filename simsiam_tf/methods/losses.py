@@ -14,10 +14,7 @@ def negative_cosine(prediction, target):
         Scalar in [-1, 1], float32, or float64 if an input is. Zero vectors count 0 and have finite gradients
         (norms are at least 1e-12, as in torch.nn.functional.normalize).
     """
-    prediction, target = _at_least_float32(prediction, target)
-    # l2_normalize bounds the squared norm.
-    prediction = tf.math.l2_normalize(prediction, axis=-1, epsilon=1e-24)
-    target = tf.math.l2_normalize(target, axis=-1, epsilon=1e-24)
+    prediction, target = unit_rows(prediction, target)
     return -tf.reduce_mean(tf.reduce_sum(prediction * target, axis=-1))
 
 
@@ -42,11 +39,16 @@ def info_nce(query, key, negatives, temperature):
     Returns:
         Scalar >= 0, float32, or float64 if an input is; log(m + 1) where all rows are one vector.
     """
-    rows = _at_least_float32(query, key, negatives)
-    query, key, negatives = (tf.math.l2_normalize(each, axis=-1, epsilon=1e-24) for each in rows)
+    query, key, negatives = unit_rows(query, key, negatives)
     positive = tf.reduce_sum(query * key, axis=-1, keepdims=True)  # (n, 1)
     logits = tf.concat([positive, tf.matmul(query, negatives, transpose_b=True)], axis=1) / temperature  # (n, 1 + m)
     return tf.reduce_mean(tf.reduce_logsumexp(logits, axis=1) - logits[:, 0])
+
+
+def unit_rows(*tensors):
+    """Each (n, d) with rows of length 1, in float32, or in float64 if one of them is; zero rows stay zero."""
+    # l2_normalize bounds the squared norm.
+    return [tf.math.l2_normalize(each, axis=-1, epsilon=1e-24) for each in _at_least_float32(*tensors)]
 
 
 def _at_least_float32(*tensors):

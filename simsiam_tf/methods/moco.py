@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from simsiam_tf.methods.base import Method
-from simsiam_tf.methods.losses import info_nce
+from simsiam_tf.methods.losses import info_nce, unit_rows
 from simsiam_tf.methods.targets import Follower, Queue, gathered
 from simsiam_tf.settings.methods import MoCoSettings
 
@@ -30,6 +30,10 @@ class MoCo(Method):
         self.target = Follower([self.backbone, self.projector], s.momentum, name="target")
         self.queue = Queue(s.queue, s.projection_dim, seed=self.seed, name="queue")
 
+    @property
+    def batches_per_step(self):
+        return 2 if self.settings.symmetric else 1
+
     def forward(self, views, training=True):
         """Queries of the first view and keys of the second, {view: (n, d)}; symmetric: both of both."""
         symmetric = self.settings.symmetric
@@ -39,9 +43,9 @@ class MoCo(Method):
         return {"features": features, "queries": queries, "keys": keys}
 
     def _keys(self, view, place, training):
-        """Keys (n, d), of length 1, of the view (n, h, w, 3) at this place."""
+        """Keys (n, d), of length 1 in float32, of the view (n, h, w, 3) at this place."""
         keys = self._shuffled(view, place, training) if self.settings.shuffle else self.target(view, training=training)
-        return tf.math.l2_normalize(keys, axis=-1, epsilon=1e-24)
+        return unit_rows(keys)[0]
 
     def _shuffled(self, view, place, training):
         """The target's output, each replica having normalised a random part of the batch (He et al., sec. 3.3)."""

@@ -41,15 +41,11 @@ class SimSiam(Method):
                 output_norm="affine" if s.head_norm == "all" else "none",
             )
 
-    @property
-    def num_views(self):
-        return self.settings.num_views
-
     def groups(self):
         if self.predictor is None:
             return super().groups()
         s = self.settings
-        return [*super().groups(), Group("predictor", [self.predictor], s.predictor_ratio, s.predictor_schedule)]
+        return [*super().groups(), Group("predictor", (self.predictor,), s.predictor_ratio, s.predictor_schedule)]
 
     def forward(self, views, training=True):
         """Each view by itself through all networks: BatchNorm sees one view at a time, as in the official code."""

@@ -24,6 +24,7 @@ class Follower(keras.layers.Layer):
         self.momentum, self.total_steps = momentum, total_steps
         self.networks = [_copy(network) for network in networks]
         self.built = True
+        self._originals = lambda: networks  # Keras would take them for this layer's own if it saw them
         pairs = [
             (slow, fast)
             for copy, original in zip(self.networks, networks, strict=True)
@@ -31,13 +32,18 @@ class Follower(keras.layers.Layer):
         ]
         for slow, _ in pairs:
             slow.trainable = False  # of the layer it would put BatchNorm into inference mode
-        self._pairs = lambda: pairs  # Keras would take the originals in a list for this layer's own
+        self._pairs = lambda: pairs
 
     def call(self, inputs, training=None):
         outputs = inputs
         for network in self.networks:
             outputs = network(outputs, training=training)
         return tf.stop_gradient(outputs)
+
+    def restart(self):
+        """Take all weights and statistics of the originals."""
+        for copy, original in zip(self.networks, self._originals(), strict=True):
+            copy.set_weights(original.get_weights())
 
     def momentum_at(self, step):
         """m at a step, from 0; a float64 scalar."""

@@ -38,6 +38,10 @@ class Group:
         names = "|".join(re.escape(layer.name) for layer in self.layers)
         return rf"(.*/)?({names})/.*"
 
+    def holds(self, variable):
+        """Whether it is a variable of these layers."""
+        return any(each is variable for layer in self.layers for each in layer.trainable_variables)
+
 
 def make_optimizer(model, steps_per_epoch, name="sgd", **settings):
     """The optimizer of a method: one for each of its groups.
@@ -65,6 +69,10 @@ def make_optimizer(model, steps_per_epoch, name="sgd", **settings):
         raise InputError(f"optimizer.{min(unknown)}: unknown; give one of {', '.join(known)}")
     settings = OPTIMIZERS[name](**settings)
     first, *others = model.groups()
+    for variable in model.trainable_variables:
+        matching = [group for group in others if re.fullmatch(group.pattern, variable.path)]
+        if matching != [group for group in others if group.holds(variable)] or len(matching) > 1:
+            raise ValueError(f"{variable.path}: its name puts it into another group; give each layer a name of its own")
     default = _optimizer(settings, first, steps_per_epoch)
     if not others:
         return default

@@ -68,34 +68,25 @@ def load_images(config: Config, where: str) -> data.ImageSet:
 
 
 def view_stages(config: Config) -> list[tuple[int, int]]:
-    """(epoch at which it ends, side of the views) for each part of training; the last one ends with training.
-
-    Raises:
-        InputError: there are more parts than epochs.
-    """
+    """(epoch at which it ends, side of the views) for each part of training; the last one ends with training."""
     sizes, epochs = config.augmentation.view_sizes or (config.data.image_size,), config.optimizer.epochs
-    if len(sizes) > epochs:
-        raise InputError(
-            f"augmentation.view_sizes: {len(sizes)} sizes for {epochs} epochs; give at most one size per epoch"
-        )
     return [(epochs * (i + 1) // len(sizes), size) for i, size in enumerate(sizes)]
 
 
-def build_augmenters(config: Config, image_size: int | None = None) -> list:
-    """An augmenter for each view, or a single one where all views are alike.
+def build_augmenter(config: Config, image_size: int | None = None):
+    """What draws the views: one augmenter where all are alike, else a list with one for each view.
 
     Args:
         image_size: Side of the views that have none of their own; default: data.image_size.
     """
-    a = config.augmentation
+    a, side = config.augmentation, image_size or config.data.image_size
+    if not a.views:
+        return augment.recipe(**{"name": "none", "image_size": side} | a.values())
     augmenters = []
     for view in a.views:
-        augmenters += [_augmenter(a.values() | view.values(), view.size or image_size, config)] * view.count
-    return augmenters or [_augmenter(a.values(), image_size, config)]
-
-
-def _augmenter(values, image_size, config):
-    return augment.recipe(values.pop("recipe", "none"), image_size=image_size or config.data.image_size, **values)
+        values = {"name": "none", "image_size": view.size or side} | a.values() | view.values()
+        augmenters += [augment.recipe(**values)] * view.count
+    return augmenters
 
 
 def build_backbone(config: Config) -> keras.Model:
@@ -110,10 +101,9 @@ def build_method(config: Config, total_steps: int | None = None):
         total_steps: Of the whole training, for schedules; a method that is only read needs none.
     """
     m = config.method
-    augmenters = build_augmenters(config)
     method = METHODS[m.name](
         build_backbone(config),
-        augmenters if config.augmentation.views else augmenters[0],
+        build_augmenter(config),
         **m.arguments(),
         seed=config.seed,
         total_steps=total_steps,

@@ -13,7 +13,7 @@ def method_variables(model) -> dict:
             named |= by_path(attribute, value.weights)
             owned |= {id(variable) for variable in value.weights}
     rest = [variable for variable in model.weights if id(variable) not in owned]
-    return named | {f"method/{variable.name}": variable for variable in rest}
+    return named | by_path("method", rest, model.name)
 
 
 class Checkpointer(keras.callbacks.Callback):

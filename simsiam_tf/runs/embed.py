@@ -6,7 +6,6 @@ import numpy as np
 
 from simsiam_tf.atomic import replacing
 from simsiam_tf.data.files import shown, write_unreadable
-from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.features import Extractor
 
 
@@ -27,8 +26,6 @@ def embed(backbone, images, crop: int, path: Path, batch_size: int = 256) -> np.
     Raises:
         InputError: the file cannot be written.
     """
-    if batch_size < 1:
-        raise InputError(f"batch_size: {batch_size}; give 1 or more")
     write_unreadable(path.with_name(f"{path.name}.unreadable.txt"), images)
     features = Extractor(backbone)(images.batches(batch_size, crop=crop))
     # A streamed file that turned out unreadable was replaced by a neighbour, which must not count twice.

@@ -11,7 +11,7 @@ from simsiam_tf.evaluation.collapse import effective_rank, spectrum_auc
 from simsiam_tf.evaluation.features import Extractor, raw_pixels
 from simsiam_tf.evaluation.protocol import evaluate_features, evaluate_supervised, summarise
 from simsiam_tf.evaluation.supervised import SupervisedBenchmark
-from simsiam_tf.runs.build import build_augmenters, build_backbone
+from simsiam_tf.runs.build import build_augmenter, build_backbone
 from simsiam_tf.settings.schema import Config
 
 TITLES = {
@@ -93,17 +93,19 @@ def _pixels(config, images):
 def _supervised(config, images, labels, options):
     e = config.evaluation
     steps_per_epoch = max(1, e.supervised_steps // 100)
+    augmenter, o = build_augmenter(config), config.optimizer
+    # The benchmark's is SGD: another optimizer's weight decay would be another thing in it.
+    own = {"momentum": o.momentum, "weight_decay": o.weight_decay} if o.name == "sgd" else {}
     benchmark = SupervisedBenchmark(
         build_backbone(config),
         int(max(map(np.max, labels))) + 1,
-        build_augmenters(config)[0],
+        augmenter[0] if isinstance(augmenter, list) else augmenter,
         steps_per_epoch=steps_per_epoch,
         epochs=max(1, e.supervised_steps // steps_per_epoch),
         batch_size=config.optimizer.batch_size,
         base_learning_rate=e.supervised_learning_rate,
-        momentum=getattr(config.optimizer, "momentum", 0.9),  # AdamW has none
-        weight_decay=config.optimizer.weight_decay,
         seed=config.seed,
+        **own,
     )
     train, test = _pixels(config, images)
     return evaluate_supervised(benchmark, train, labels[0], test, labels[1], **options)

@@ -13,7 +13,7 @@ import tensorflow as tf
 from simsiam_tf.callbacks import ProgressBar
 from simsiam_tf.data import training_batches
 from simsiam_tf.errors import InputError, unwritable
-from simsiam_tf.runs.build import build_augmenters, steps_per_execution, view_stages
+from simsiam_tf.runs.build import build_augmenter, steps_per_execution, view_stages
 from simsiam_tf.runs.interrupt import Interrupted
 from simsiam_tf.runs.watchers import Watchers
 from simsiam_tf.runs.workers import Workers
@@ -58,7 +58,7 @@ def fit(config: Config, model, images, watchers: Watchers, workers: Workers, ste
             whole = steps == steps_per_epoch
             stage_end, size = next(stage for stage in stages if epoch < stage[0])
             if config.augmentation.view_sizes:
-                model.use_augmenters(build_augmenters(config, size))
+                model.use_augmenter(build_augmenter(config, size))
             model.steps_per_execution = steps_per_execution(config, steps)
             model.train_function = None  # it is made for one number of steps per execution
             model.fit(

@@ -134,6 +134,7 @@ class RunFolder:
             return None
         state = torch_state.read(self.imported)
         weights.assign(state, model.backbone, model.heads)
+        model.restart_targets()
         return state
 
     def save_backbone(self, backbone) -> None:

@@ -43,6 +43,7 @@ def import_run(state: torch_state.State, config: Config) -> tuple[RunFolder, lis
         raise InputError(f"name: {folder.path} exists; give another --name, or delete the folder")
     model = build_method(config)
     parts = weights.assign(state, model.backbone, model.heads)
+    model.restart_targets()
     save_method(folder.imported, model, config, state.about.get("epoch", 0), state.batches)
     folder.save_backbone(model.backbone)
     files.write(config, folder.config)
@@ -71,7 +72,7 @@ def export_run(folder: RunFolder, path: Path, format: str) -> None:
         arrays, meta = newest
         restore(arrays, method_variables(model), partly=True)
         epoch += meta["rows"][-1]["epoch"] if meta["rows"] else 0
-        batches += model.num_views * int(model.step.numpy())
+        batches += model.batches_per_step * int(model.step.numpy())
     elif not imported:
         raise InputError(f"RUN: {folder.path} has no checkpoint to take the heads from; give --format torchvision")
     here, judged = model.encoder.get_weights(), backbone.get_weights()

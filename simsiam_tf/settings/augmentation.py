@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import Annotated, Literal
+from dataclasses import dataclass, fields
+from typing import Annotated, ClassVar, Literal
 
-from simsiam_tf.settings.types import Count, PositiveShare, Range, Share, check
+from simsiam_tf.errors import InputError
+from simsiam_tf.settings.types import Count, PositiveShare, Range, Section, Share
 
 Strength = Annotated[float, Range(0, 255)]
 Recipe = Literal["cifar10", "imagenet", "digits", "byol_first", "byol_second", "none"]
 
 
 @dataclass(frozen=True)
-class RecipeSettings:
+class RecipeSettings(Section):
     """How a view is made of an image. Values left null come from the recipe.
 
     Args:
@@ -30,6 +31,7 @@ class RecipeSettings:
         blur_probability: Probability of a Gaussian blur.
     """
 
+    prefix: ClassVar[str] = "augmentation."
     recipe: Recipe | None = None
     min_area: PositiveShare | None = None
     max_area: PositiveShare | None = None
@@ -44,12 +46,14 @@ class RecipeSettings:
     blur_probability: Share | None = None
 
     def __post_init__(self):
-        check(self, "augmentation.")
+        super().__post_init__()
+        if self.min_area is not None and self.min_area > (1 if self.max_area is None else self.max_area):
+            raise InputError(f"{self.prefix}min_area: {self.min_area} is above max_area {self.max_area}; give less")
 
     def values(self) -> dict:
         """What is given, recipe and overrides, as keywords of `augment.recipe`."""
-        known = {each.name for each in fields(RecipeSettings)}
-        return {key: value for key, value in asdict(self).items() if key in known and value is not None}
+        known = {each.name: getattr(self, each.name) for each in fields(RecipeSettings)}
+        return {"name" if key == "recipe" else key: value for key, value in known.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class ViewSettings(RecipeSettings):
         count: Views of this kind.
     """
 
+    prefix: ClassVar[str] = "augmentation.views."
     size: Count | None = None
     count: Count = 1
 
@@ -79,3 +84,8 @@ class AugmentationSettings(RecipeSettings):
     recipe: Recipe | None = "cifar10"
     view_sizes: tuple[Count, ...] = ()
     views: tuple[ViewSettings, ...] = ()
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.view_sizes and any(view.size for view in self.views):
+            raise InputError("augmentation.view_sizes: views have sizes of their own, too; give one of the two")

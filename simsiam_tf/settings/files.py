@@ -6,7 +6,9 @@ names of method and optimizer say, and so these are read first.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import json
+from dataclasses import MISSING, asdict, fields
+from itertools import zip_longest
 from pathlib import Path
 
 import yaml
@@ -22,6 +24,7 @@ from simsiam_tf.settings.types import marked, shown
 from simsiam_tf.settings.wording import one_line
 
 BY_NAME = {"method": METHODS, "optimizer": OPTIMIZERS}
+COMMON = {"method": (), "optimizer": ("batch_size", "epochs", "warmup_epochs")}  # mean the same in all of them
 
 
 class OneLineParser(ArgumentParser):
@@ -36,7 +39,12 @@ class ConfigFile(ActionConfigFile):
 
     def __call__(self, parser, namespace, value, option_string=None):
         if isinstance(value, str):
-            value = yaml.safe_dump(upgraded(_content(find(value))))
+            path = find(value)
+            before = _content(path)
+            after = upgraded(before)
+            for section, name in parser.chosen.items():
+                after = of_name(after, section, name)
+            value = str(path) if after == before else yaml.safe_dump(after)
         super().__call__(parser, namespace, value, option_string)
 
 
@@ -68,6 +76,10 @@ def _content(path: Path) -> dict:
         raise InputError(f"--config: {path} is no YAML ({reason}); give key: value lines") from error
     if not isinstance(content, dict):
         raise InputError(f"--config: {path} holds {type(content).__name__}; give key: value lines")
+    try:
+        json.dumps(content, default=str)
+    except (ValueError, RecursionError, TypeError) as error:
+        raise InputError(f"--config: {path} holds what no setting is ({error}); give key: value lines") from error
     return content
 
 
@@ -85,9 +97,20 @@ def add_config(parser: ArgumentParser, arguments: list[str]) -> None:
         for section, known in BY_NAME.items()
     )
     parser.add_argument("--config", action=ConfigFile, help="YAML file, or the name of a shipped one")
-    parser.add_class_arguments(Config, None, skip=set(BY_NAME))
-    for section, known in BY_NAME.items():
-        parser.add_class_arguments(known[chosen(arguments, section)], section)
+    sections = {each.name: each.default_factory for each in fields(Config) if each.default_factory is not MISSING}
+    parser.add_class_arguments(Config, None, skip=set(sections))
+    parser.chosen = {section: chosen(arguments, section) for section in BY_NAME}
+    sections |= {section: BY_NAME[section][name] for section, name in parser.chosen.items()}
+    for section, kind in sections.items():
+        parser.add_class_arguments(kind, section)
+
+
+def of_name(content: dict, section: str, name: str) -> dict:
+    """A file's content without what it says of another method, or optimizer, than the one of this name."""
+    part = content.get(section) or {}
+    if part.get("name", next(iter(BY_NAME[section]))) == name:
+        return content
+    return content | {section: {key: part[key] for key in COMMON[section] if key in part} | {"name": name}}
 
 
 def chosen(arguments: list[str], section: str) -> str:
@@ -97,11 +120,11 @@ def chosen(arguments: list[str], section: str) -> str:
         InputError: there is none of that name, or the file of `--config` is none.
     """
     file, name, known = _last(arguments, "--config"), _last(arguments, f"--{section}.name"), BY_NAME[section]
-    part = _content(find(file)).get(section) if file is not None else None
-    if name is None and isinstance(part, dict):
-        name = part.get("name")
-    name = next(iter(known)) if name is None else name
-    if name not in known:
+    part = (_content(find(file)).get(section) if file is not None else None) or {}
+    if not isinstance(part, dict):
+        raise InputError(f"{section}: {shown(part)} is no value of it; give {section}: {{name: {part}}}")
+    name = part.get("name", next(iter(known))) if name is None else name
+    if not isinstance(name, str) or name not in known:
         raise InputError(f"{section}.name: {shown(name)} is unknown; give one of {', '.join(known)}")
     return name
 
@@ -109,8 +132,8 @@ def chosen(arguments: list[str], section: str) -> str:
 def _last(arguments: list[str], option: str) -> str | None:
     """The value of the last `option VALUE` or `option=VALUE`."""
     found = None
-    for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
-        if argument == option:
+    for argument, following in zip_longest(arguments, arguments[1:]):
+        if argument == option and not str(following).startswith("--"):
             found = following
         elif argument.startswith(f"{option}="):
             found = argument.split("=", 1)[1]
@@ -195,9 +218,11 @@ def only_differ_in(here: Config, asked: Config, prefixes: tuple[str, ...]) -> No
 
 def build(parser: ArgumentParser, namespace) -> Config:
     """The checked Config of parsed arguments."""
-    for name in Config.__dataclass_fields__:
-        if namespace[name] is None:
-            raise InputError(f"{name}: null is no value of it; leave it out, or give one")
+    for each in fields(Config):
+        value, is_section = namespace[each.name], each.default_factory is not MISSING
+        if value is None or (is_section and not isinstance(value, Namespace)):
+            wanted = f"give {each.name}: {{key: value}}, or leave it out" if is_section else "leave it out, or give one"
+            raise InputError(f"{each.name}: {shown(value)} is no value of it; {wanted}")
     values = parser.instantiate(namespace)
     return Config(**{name: values[name] for name in Config.__dataclass_fields__})
 

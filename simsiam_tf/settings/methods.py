@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
-from simsiam_tf.settings.types import BelowOne, Count, NonNegative, Positive, Share, check
+from simsiam_tf.settings.types import BelowOne, Count, NonNegative, Positive, Range, Section, Share
 
 Placement = Literal["none", "hidden", "default", "all"]
 Schedule = Literal["constant", "cosine"]
 
 
 @dataclass(frozen=True)
-class MethodSettings:
+class MethodSettings(Section):
     """What all methods have.
 
     A method `NAMESettings` whose name is "name" is the class `NAME` of the module `simsiam_tf.methods.name`.
@@ -23,11 +23,10 @@ class MethodSettings:
             each step; 0: the weights themselves. Training does not know of it.
     """
 
+    prefix: ClassVar[str] = "method."
+    num_views: ClassVar[int] = 2  # a field where it can be chosen
     name: str = ""
     weight_average: BelowOne = 0.0
-
-    def __post_init__(self):
-        check(self, "method.")
 
     def arguments(self) -> dict:
         """Those of the method's class."""
@@ -74,7 +73,7 @@ class SimSiamSettings(MethodSettings):
     head_norm: Placement = "default"
     projector_output_affine: bool = False
     stop_gradient: bool = True
-    num_views: Count = 2
+    num_views: Annotated[int, Range(2)] = 2
 
     @classmethod
     def of_heads(cls, projector, predictor):
@@ -112,6 +111,11 @@ class BYOLSettings(MethodSettings):
     predictor_schedule: Schedule = "cosine"
     momentum: Share = 0.996
 
+    @classmethod
+    def of_heads(cls, projector, predictor):
+        found = {"projector_hidden": projector["hidden"], "projection_dim": projector["output"]} if projector else {}
+        return found | ({"predictor_hidden": predictor["hidden"]} if predictor else {})
+
 
 @dataclass(frozen=True)
 class MoCoSettings(MethodSettings):
@@ -136,6 +140,10 @@ class MoCoSettings(MethodSettings):
     temperature: Positive = 0.2
     symmetric: bool = False
     shuffle: bool = False
+
+    @classmethod
+    def of_heads(cls, projector, predictor):
+        return {"projector_hidden": projector["hidden"], "projection_dim": projector["output"]} if projector else {}
 
 
 METHODS = {each.name: each for each in (SimSiamSettings, BYOLSettings, MoCoSettings)}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.settings.types import BelowOne, Count, Natural, NonNegative, Positive, check
+from simsiam_tf.settings.types import BelowOne, Count, Natural, NonNegative, Positive, Section
 
 
 @dataclass(frozen=True)
-class OptimizerSettings:
+class OptimizerSettings(Section):
     """What all optimizers have; learning rate = learning_rate x batch_size / 256, along a cosine over the epochs.
 
     Args:
@@ -22,6 +22,7 @@ class OptimizerSettings:
         weight_decay: Weight decay.
     """
 
+    prefix: ClassVar[str] = "optimizer."
     name: str = ""
     learning_rate: Positive = 0.03
     batch_size: Count = 512
@@ -30,7 +31,7 @@ class OptimizerSettings:
     weight_decay: NonNegative = 5e-4
 
     def __post_init__(self):
-        check(self, "optimizer.")
+        super().__post_init__()
         if self.warmup_epochs >= self.epochs:
             raise InputError(
                 f"optimizer.warmup_epochs: {self.warmup_epochs} of {self.epochs} epochs; "

@@ -24,9 +24,12 @@ def upgraded(content: dict) -> dict:
         (section, key), (new_section, new_key) = old.split("."), new.split(".")
         if not isinstance(content.get(section), dict) or key not in content[section]:
             continue
-        target = content.setdefault(new_section, {})
+        target = content.get(new_section) or {}
+        if not isinstance(target, dict):
+            continue  # which is refused later
+        content[new_section] = target
         if new_key in target:
             raise InputError(f"{old}: it is {new} now, which is there, too; give one of them")
         value = content[section].pop(key)
-        target[new_key] = VALUES.get(old, {}).get(value, value)
+        target[new_key] = VALUES.get(old, {}).get(value, value) if isinstance(value, bool) else value
     return content

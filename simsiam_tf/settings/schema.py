@@ -6,9 +6,9 @@ TensorFlow is not imported here, so that `--help` answers at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from simsiam_tf.errors import InputError
 from simsiam_tf.settings.augmentation import AugmentationSettings
@@ -22,13 +22,13 @@ from simsiam_tf.settings.types import (
     Number,
     Positive,
     PositiveShare,
-    check,
+    Section,
     setting,
 )
 
 
 @dataclass(frozen=True)
-class DataSettings:
+class DataSettings(Section):
     """Images to train on and to test with.
 
     Args:
@@ -45,6 +45,7 @@ class DataSettings:
         memory_limit_gb: Larger sets are streamed from disk.
     """
 
+    prefix: ClassVar[str] = "data."
     source: Literal["digits", "tfds", "folder", "arrays"] = "tfds"
     name: str | None = None
     path: str | None = setting(None, free=True, own=True)
@@ -59,7 +60,7 @@ class DataSettings:
 
 
 @dataclass(frozen=True)
-class BackboneSettings:
+class BackboneSettings(Section):
     """The encoder that is kept after training.
 
     Args:
@@ -71,6 +72,7 @@ class BackboneSettings:
         std: Per-channel standard deviation that the first layer divides by.
     """
 
+    prefix: ClassVar[str] = "backbone."
     name: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
     stem: Literal["cifar", "imagenet"] = "cifar"
     width: Count = 64
@@ -80,7 +82,7 @@ class BackboneSettings:
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
+class TrainingSettings(Section):
     """How the run is carried out; only precision and sync_batch_norm change what is computed.
 
     Args:
@@ -98,6 +100,7 @@ class TrainingSettings:
         keep_checkpoints: Keep this many of the newest checkpoints, and the best.
     """
 
+    prefix: ClassVar[str] = "training."
     distribution: Literal["none", "mirrored", "multi_worker"] = setting("none", free=True)
     sync_batch_norm: bool = True
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -109,8 +112,8 @@ class TrainingSettings:
     checkpoint_epochs: Count = setting(1, free=True, own=True)
     keep_checkpoints: Count = setting(2, free=True, own=True)
 
-    def check_together(self):
-        """Raise InputError for values that rule each other out."""
+    def __post_init__(self):
+        super().__post_init__()
         if self.jit_compile is True and self.deterministic is not False:
             raise InputError(
                 "training.jit_compile: true rules out repeatable runs; give training.deterministic false, too"
@@ -126,7 +129,7 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
-class MonitorSettings:
+class MonitorSettings(Section):
     """What is watched while training.
 
     Args:
@@ -139,6 +142,7 @@ class MonitorSettings:
         tensorboard: Write event files.
     """
 
+    prefix: ClassVar[str] = "monitor."
     knn_epochs: Natural = 10
     knn_bank: Count = 50_000
     linear_probe: bool = True
@@ -149,7 +153,7 @@ class MonitorSettings:
 
 
 @dataclass(frozen=True)
-class EvaluationSettings:
+class EvaluationSettings(Section):
     """The final protocol.
 
     Args:
@@ -164,6 +168,7 @@ class EvaluationSettings:
         supervised_learning_rate: Base learning rate of the supervised networks.
     """
 
+    prefix: ClassVar[str] = "evaluation."
     fractions: tuple[PositiveShare, ...] = (1.0, 0.1, 0.01)
     subsets: Count = 3
     baselines: tuple[Literal["raw", "untrained", "supervised"], ...] = ()
@@ -174,9 +179,14 @@ class EvaluationSettings:
     supervised_steps: Count = 1000
     supervised_learning_rate: Positive = 0.03
 
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.fractions:
+            raise InputError("evaluation.fractions: [] is empty; give a share of the labels, such as [1.0]")
+
 
 @dataclass(frozen=True)
-class Config:
+class Config(Section):
     """A run.
 
     Args:
@@ -203,15 +213,19 @@ class Config:
         Raises:
             InputError: names the key, its value and what it can be.
         """
-        check(self, "")
-        for each in fields(self):
-            if is_dataclass(part := getattr(self, each.name)):
-                check(part, f"{each.name}.")
+        super().__post_init__()
         if not self.name or "/" in self.name or self.name in (".", ".."):
             raise InputError(f"name: {self.name!r} is no plain folder name; give one, such as run")
-        if not self.evaluation.fractions:
-            raise InputError("evaluation.fractions: [] is empty; give a share of the labels, such as [1.0]")
-        self.training.check_together()
+        views = sum(view.count for view in self.augmentation.views)
+        if views and views != self.method.num_views:
+            raise InputError(
+                f"augmentation.views: {views}, but {self.method.name} has {self.method.num_views}; give as many"
+            )
+        sizes, epochs = len(self.augmentation.view_sizes), self.optimizer.epochs
+        if sizes > epochs:
+            raise InputError(
+                f"augmentation.view_sizes: {sizes} sizes for {epochs} epochs; give at most one size per epoch"
+            )
 
     @property
     def folder(self) -> Path:

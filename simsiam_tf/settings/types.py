@@ -10,7 +10,7 @@ import math
 import types
 from dataclasses import dataclass, field, fields, is_dataclass
 from numbers import Integral, Real
-from typing import Annotated, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from simsiam_tf.errors import InputError
 
@@ -45,6 +45,15 @@ Share = Annotated[float, Range(0, 1)]
 PositiveShare = Annotated[float, Range(0, 1, above=True)]
 BelowOne = Annotated[float, Range(0, 1, below=True)]
 Number = Annotated[float, Range(-math.inf)]
+
+
+class Section:
+    """Dataclasses whose values are checked when they are made; a subclass says what its keys begin with."""
+
+    prefix: ClassVar[str] = ""
+
+    def __post_init__(self):
+        check(self, self.prefix)
 
 
 def setting(default, *, free: bool = False, own: bool = False):

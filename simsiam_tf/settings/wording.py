@@ -24,8 +24,9 @@ def one_line(message: str, command: str) -> str:
     """
     message = " ".join(message.split())
     options = f"give an option of {command} --help"
-    if found := re.search(r'[Pp]arser key "(.*?)": (\w+): unknown;', message):  # inside a list of settings
-        return f"{found[1]}.{found[2]}: unknown; {options}"
+    if found := re.fullmatch(r'[Pp]arser key "([\w.]+)": ([\w.-]+: .*); (give .*)', message):  # of what lies inside it
+        inside = "" if found[1] == "config" else f"{found[1]}."
+        return f"{inside}{found[2]}; {options if '--help' in found[3] else found[3]}"
     if found := re.search(r"[Uu]nrecognized arguments: (.*)", message):
         key = found[1].removeprefix("--").split("=")[0].split(" ")[0]
         if key in RENAMED:

@@ -6,10 +6,12 @@ import pytest
 import tensorflow as tf
 
 from simsiam_tf import SimSiam, make_optimizer, recipe
+from simsiam_tf.callbacks import view_grid
 from simsiam_tf.data import from_arrays, training_batches
 from simsiam_tf.errors import InputError
-from simsiam_tf.runs.build import build_augmenters
+from simsiam_tf.runs.build import build_augmenter
 from simsiam_tf.settings.augmentation import AugmentationSettings, ViewSettings
+from simsiam_tf.settings.methods import SimSiamSettings
 from simsiam_tf.settings.schema import Config, DataSettings
 from small_methods import BATCH, SIDE, backbone, build, images, labels, small
 
@@ -40,21 +42,24 @@ def test_a_method_that_asks_gets_row_numbers_and_labels():
 def test_views_are_drawn_by_their_own_augmenters():
     whole, small_crop = recipe("none", image_size=8), recipe("none", image_size=4)
     model = build("simsiam", num_views=3)
-    model.use_augmenters([whole, small_crop, small_crop])
+    model.use_augmenter([whole, small_crop, small_crop])
     views = model.draw_views(tf.constant(images()[:2]), 0)
     assert [view.shape[1] for view in views] == [8, 4, 4]
     np.testing.assert_array_equal(views[0], images()[:2])
 
 
 def config(*views, **options):
-    return Config(data=DataSettings(image_size=16), augmentation=AugmentationSettings(views=views, **options))
+    method = SimSiamSettings(num_views=sum(view.count for view in views) or 2)
+    return Config(
+        method=method, data=DataSettings(image_size=16), augmentation=AugmentationSettings(views=views, **options)
+    )
 
 
 def test_kinds_of_views_become_augmenters():
     """Each kind takes what it leaves out from the common values, and its size from the images."""
     large = ViewSettings(min_area=0.14, count=2)
     little = ViewSettings(recipe="none", size=8, min_area=0.05, max_area=0.14, count=3)
-    augmenters = build_augmenters(config(large, little, recipe="cifar10", flip=0.25))
+    augmenters = build_augmenter(config(large, little, recipe="cifar10", flip=0.25))
     assert [each.image_size for each in augmenters] == [16, 16, 8, 8, 8]
     assert [(each.min_area, each.max_area) for each in augmenters[1:3]] == [(0.14, 1.0), (0.05, 0.14)]
     assert [each.flip for each in augmenters] == [0.25] * 5
@@ -64,15 +69,34 @@ def test_kinds_of_views_become_augmenters():
 
 
 def test_without_kinds_there_is_one_augmenter_for_all():
-    [augmenter] = build_augmenters(config(recipe="imagenet", hue=0.0), image_size=12)
+    augmenter = build_augmenter(config(recipe="imagenet", hue=0.0), image_size=12)
     assert (augmenter.image_size, augmenter.hue, augmenter.blur_probability) == (12, 0.0, 0.5)
 
 
 def test_the_views_must_be_as_many_as_the_method_has():
     with pytest.raises(InputError, match=r"augmentation.views: 3, but the method has 2; give as many"):
         SimSiam(backbone(), [recipe("none", image_size=8)] * 3)
-    with pytest.raises(InputError, match=r"augmentation.views: 1, but the method has 1; give as many, 2 or more"):
+    with pytest.raises(InputError, match=r"method.num_views: 1 is no value of it; give a whole number 2 or more"):
         SimSiam(backbone(), num_views=1)
+
+
+def test_settings_refuse_views_that_the_method_has_no_use_for():
+    kinds = AugmentationSettings(views=(ViewSettings(count=3),))
+    with pytest.raises(InputError, match=r"augmentation.views: 3, but simsiam has 2; give as many"):
+        Config(augmentation=kinds)
+    with pytest.raises(InputError, match=r"augmentation.view_sizes: views have sizes of their own, too"):
+        AugmentationSettings(view_sizes=(8, 12), views=(ViewSettings(size=8, count=2),))
+    with pytest.raises(InputError, match=r"augmentation.views.min_area: 0.5 is above max_area 0.2; give less"):
+        ViewSettings(min_area=0.5, max_area=0.2)
+
+
+def test_small_views_are_shown_in_the_middle_of_large_ones():
+    model = SimSiam(backbone(), [recipe("none", image_size=8), recipe("none", image_size=4)], **small("simsiam"))
+    grid = view_grid(model, images()[:3])
+    assert grid.shape == (30, 30, 3)
+    np.testing.assert_array_equal(grid[11:19, 1:9], images()[0])
+    np.testing.assert_array_equal(grid[23:27, 3:7], model.draw_views(images()[:1], 0)[1][0])
+    assert (grid[20:23] == 255).all()
 
 
 def test_a_saved_method_keeps_its_kinds_of_views(tmp_path):

@@ -321,13 +321,13 @@ def test_each_view_has_an_augmenter(small_backbone, images):
     again = SimSiam.from_config(model.get_config())
     for ours, theirs in zip(again.draw_views(images[:4], 2), model.draw_views(images[:4], 2), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    with pytest.raises(InputError, match=r"^augmentation.views: 3, but the method has 2; give as many, 2 or more$"):
+    with pytest.raises(InputError, match=r"^augmentation.views: 3, but the method has 2; give as many$"):
         SimSiam(small_backbone(), [plain, small, plain])
 
 
 def test_other_augmenters_change_the_views_and_not_what_is_saved(small_model, images):
     model = small_model(compiled=False)
     before = model.get_config()
-    model.use_augmenters([recipe("none", image_size=8)] * 2)
+    model.use_augmenter(recipe("none", image_size=8))
     assert [view.shape[1] for view in model.draw_views(images[:2], 0)] == [8, 8]
     assert model.get_config() == before
