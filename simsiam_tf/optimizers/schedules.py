@@ -1,4 +1,4 @@
-"""Learning rates over the steps: those of the official SimSiam code (Chen & He 2021, sec. 3, appendix A and D)."""
+"""Learning rates over the steps, in the form of the official SimSiam code (Chen & He 2021, sec. 3, appendix A, D)."""
 
 import math
 
