@@ -27,8 +27,10 @@ class MLP(keras.layers.Layer):
         InputError: a size is not a positive integer, or there is no such placement.
     """
 
-    def __init__(self, hidden_dim, output_dim, num_layers=2, hidden_norm=True, output_norm="none", seed=0, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(
+        self, hidden_dim, output_dim, num_layers=2, hidden_norm=True, output_norm="none", seed=0, name="mlp", **kwargs
+    ):
+        super().__init__(name=name, **kwargs)
         for key, size in {"hidden_dim": hidden_dim, "output_dim": output_dim, "num_layers": num_layers}.items():
             if not isinstance(size, int) or size < 1:
                 raise InputError(f"{key}: {size!r} is no size; give a whole number, 1 or more")

@@ -212,7 +212,7 @@ def only_differ_in(here: Config, asked: Config, prefixes: tuple[str, ...]) -> No
     for key in differences(here, asked):
         if not key.startswith(prefixes):
             raise InputError(
-                f"{key}: {shown(flat(asked).get(key))} is not the trained run's; give only {' and '.join(prefixes)}*"
+                f"{key}: {shown(flat(asked).get(key))} is not the trained run's; give only {'* and '.join(prefixes)}*"
             )
 
 
