@@ -28,7 +28,7 @@ def folder(request):
             f"data.path: {root} cannot be opened ({error.strerror}); give a folder of image files"
         ) from error
     train = _images(root, train_part, request.store_size)
-    if test_part is None or request.validation_fraction:
+    if test_part is None or not request.own_test:
         return train, None
     return train, _images(root, test_part, request.store_size, class_names=train.class_names)
 

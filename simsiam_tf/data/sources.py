@@ -32,6 +32,7 @@ class Request:
     train_split: str
     test_split: str | None
     validation_fraction: float
+    own_test: bool  # whether the source's own test images are wanted
     memory_limit: float
     seed: int
 
@@ -44,6 +45,7 @@ def load(
     path=None,
     store_size=None,
     validation_fraction=0.0,
+    split="auto",
     train_split="train",
     test_split="test",
     limit=None,
@@ -62,8 +64,9 @@ def load(
         name: TFDS name.
         path: folder of images, array file, or TFDS data_dir.
         store_size: side at which images are kept; default image_size, above 64 px 8/7 of it (256 for 224).
-        validation_fraction: share of the training images held out by seed, stratified if labelled, as the
-            test set.
+        validation_fraction: share of the training images held out by seed, stratified if labelled.
+        split: what to test on: "test", the source's own test images; "validation", those held out; "auto", the latter
+            if there are any.
         train_split, test_split: names of TFDS splits or of sub-folders.
         limit, test_limit: use only so many images, drawn by seed after the split.
         seed: seed of the hold-out split and the limits.
@@ -89,11 +92,21 @@ def load(
         )
     if memory_limit_gb < 0:
         raise InputError(f"data.memory_limit_gb: {memory_limit_gb} is negative; use 0 to stream from disk, or more")
-    memory_limit = memory_limit_gb * 1e9
-    request = Request(name, path, store_size, train_split, test_split, validation_fraction, memory_limit, seed)
+    held_out = validation_fraction > 0
+    if split == "validation" and not held_out:
+        raise InputError(
+            "evaluation.split: validation, but data.validation_fraction 0 holds nothing out; give 0.2, or split test"
+        )
+    own_test = split == "test" or not held_out
+    request = Request(
+        name, path, store_size, train_split, test_split, validation_fraction, own_test, memory_limit_gb * 1e9, seed
+    )
     train, test = SOURCES[source](request)
-    if validation_fraction and test is None:
-        train, test = _held_out(train, validation_fraction, seed)
+    if split == "test" and test is None:
+        raise InputError(f"evaluation.split: test, but data.source {source} has no test images here; give validation")
+    if held_out:
+        train, validation = _held_out(train, validation_fraction, seed)
+        test = validation if test is None else test
     train = _ready(train, limit, request)
     return Splits(train, None if test is None else _ready(test, test_limit, request))
 
@@ -126,7 +139,7 @@ def digits(request):
     images = array_squares(pixels, request.store_size, Image.Resampling.BICUBIC)
     class_names = tuple(str(name) for name in data.target_names)
     whole = ArrayImages(images, "digits", None, data.target, class_names)
-    return _held_out(whole, request.validation_fraction or 0.2, request.seed)
+    return (whole, None) if request.validation_fraction else _held_out(whole, 0.2, request.seed)
 
 
 def arrays(request):
@@ -143,7 +156,7 @@ def arrays(request):
     if "images" not in content:
         raise InputError(f"data.path: {path} holds {', '.join(content)}; save it with numpy.savez(path, images=...)")
     train = _raw(content, "", path, request)
-    has_test = "test_images" in content and not request.validation_fraction
+    has_test = "test_images" in content and request.own_test
     return train, _raw(content, "test_", path, request) if has_test else None
 
 

@@ -26,7 +26,7 @@ def tfds(request):
     """
     builder = _builder(request)
     train = _split(builder, request.train_split, "data.train_split", request)
-    if request.validation_fraction or not request.test_split:
+    if not request.own_test or not request.test_split:
         return train, None
     return train, _split(builder, request.test_split, "data.test_split", request)
 

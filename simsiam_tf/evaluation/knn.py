@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.evaluation.features import as_feature_pair, as_labels, as_num_classes, full_float32
+from simsiam_tf.evaluation.features import as_feature_pair, as_features, as_labels, as_num_classes, full_float32
 
 
 @full_float32()
@@ -37,11 +37,10 @@ def knn_predict(
     if k < 1 or not temperature > 0:
         raise InputError(f"k: {k}, with temperature {temperature}; give both above 0")
 
-    bank, k = _unit_rows(tf.constant(bank)), min(k, len(bank))
-    predictions = []
-    for start in range(0, len(queries), chunk):
-        similarity, index = _nearest(tf.constant(queries[start : start + chunk]), bank, k)
-        predictions.append(_vote(similarity.numpy(), labels[index.numpy()], temperature, num_classes))
+    predictions = [
+        _vote(similarity, labels[index], temperature, num_classes)
+        for similarity, index in _neighbours(bank, queries, k, chunk)
+    ]
     return np.concatenate(predictions)
 
 
@@ -52,6 +51,53 @@ def knn_accuracy(train_features, train_labels, test_features, test_labels, k=200
     """
     predictions = knn_predict(train_features, train_labels, test_features, k, temperature, **options)
     return float(np.mean(predictions == as_labels("test_labels", test_labels, len(predictions))))
+
+
+@full_float32()
+def choose_neighbors(features, labels, ks, temperatures, most=10_000, chunk=256) -> tuple[int, float]:
+    """The k and T with which most of these features (n, d) are classified right by the others of them.
+
+    Leave-one-out, so that no further labels are needed. Of equals the pair named first is taken, k before T.
+
+    Args:
+        labels: (n,) integers from 0.
+        ks, temperatures: candidates, each above 0.
+        most: So many features, evenly spaced, are classified; all of them vote.
+
+    Raises:
+        InputError: shapes that do not fit, NaN or infinity.
+    """
+    bank = as_features("features", features)
+    labels = as_labels("labels", labels, len(bank))
+    rows = np.unique(np.linspace(0, len(bank) - 1, min(most, len(bank))).astype(int))
+    right = np.zeros((len(ks), len(temperatures)), int)
+    neighbours = _neighbours(bank, bank[rows], max(ks) + 1, chunk)
+    for start, (similarity, index) in zip(range(0, len(rows), chunk), neighbours, strict=True):
+        similarity, index = _without(rows[start : start + chunk], similarity, index)
+        if not index.shape[1]:  # a bank of one
+            break
+        truth, classes = labels[rows[start : start + chunk]], int(labels.max()) + 1
+        for i, j in np.ndindex(right.shape):
+            votes = _vote(similarity[:, : ks[i]], labels[index[:, : ks[i]]], temperatures[j], classes)
+            right[i, j] += np.sum(votes == truth)
+    i, j = np.unravel_index(right.argmax(), right.shape)
+    return ks[i], temperatures[j]
+
+
+def _without(rows, similarity, index):
+    """Neighbours (n, k - 1) of `rows` without themselves, nearest first; without the last if it is not among them."""
+    others = index != rows[:, None]
+    others[others.all(axis=1), -1] = False
+    shape = (len(rows), index.shape[1] - 1)
+    return similarity[others].reshape(shape), index[others].reshape(shape)
+
+
+def _neighbours(bank, queries, k, chunk):
+    """Yields (similarity, index) of the k nearest rows of the bank, (chunk, k) each; fewer if the bank has fewer."""
+    bank, k = _unit_rows(tf.constant(bank)), min(k, len(bank))
+    for start in range(0, len(queries), chunk):
+        similarity, index = _nearest(tf.constant(queries[start : start + chunk]), bank, k)
+        yield similarity.numpy(), index.numpy()
 
 
 @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32)])

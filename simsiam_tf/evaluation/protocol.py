@@ -8,10 +8,14 @@ import numpy as np
 
 from simsiam_tf.data.subsets import stratified_subset
 from simsiam_tf.errors import InputError
-from simsiam_tf.evaluation.knn import knn_accuracy
-from simsiam_tf.evaluation.linear import linear_probe
+from simsiam_tf.evaluation.knn import choose_neighbors, knn_accuracy
+from simsiam_tf.evaluation.linear import choose_rate, linear_probe
 
 FRACTIONS = (1.0, 0.1, 0.01)
+# What "auto" chooses from; the papers' own (Aczel 2021, sec. 2.2) come first and win a tie.
+NEIGHBORS = (200, 100, 50, 20, 10, 5, 1)
+TEMPERATURES = (0.1, 0.2, 0.05, 0.02)
+RATES = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
 
 
 def label_subsets(labels, fractions=FRACTIONS, subsets=3, seed=0):
@@ -42,21 +46,33 @@ def evaluate_features(
     seed=0,
     k=200,
     temperature=0.1,
+    base_learning_rate=30.0,
     **linear_options,
 ):
     """kNN and linear accuracy on the test features with each share of the labels of the train features (n, d).
 
-    k and temperature as in `knn_predict`, linear_options as in `linear_probe`, whose training set is repeated
-    so that every share gets as many iterations. Returns a row for every subset.
+    k and temperature as in `knn_predict`, base_learning_rate and linear_options as in `linear_probe`, whose training
+    set is repeated so that every share gets as many iterations. "auto" for one of the three has it chosen for each
+    subset from that subset alone: see `choose_neighbors` and `choose_rate`. Returns a row for every subset.
     """
     train_features, train_labels = np.asarray(train_features), np.asarray(train_labels)
     rows = []
     for fraction, subset, index in label_subsets(train_labels, fractions, subsets, seed):
         known = train_features[index], train_labels[index], test_features, test_labels
-        knn = knn_accuracy(*known, k=k, temperature=temperature)
-        linear = linear_probe(*known, repeat=round(1 / fraction), seed=seed, **linear_options).accuracy
-        rows.append(_row(fraction, subset, index, knn_accuracy=knn, linear_accuracy=linear))
+        options = {"repeat": round(1 / fraction), "seed": seed, **linear_options}
+        ks, temperatures = _candidates(k, NEIGHBORS), _candidates(temperature, TEMPERATURES)
+        rates = _candidates(base_learning_rate, RATES)
+        few = len(ks) == len(temperatures) == 1
+        own_k, own_t = (k, temperature) if few else choose_neighbors(*known[:2], ks, temperatures)
+        rate = rates[0] if len(rates) == 1 else choose_rate(*known[:2], rates, **options)
+        row = _row(fraction, subset, index, knn_accuracy=knn_accuracy(*known, k=own_k, temperature=own_t))
+        row["linear_accuracy"] = linear_probe(*known, base_learning_rate=rate, **options).accuracy
+        rows.append(row | {"neighbors": own_k, "temperature": own_t, "linear_learning_rate": rate})
     return rows
+
+
+def _candidates(value, known):
+    return known if value == "auto" else (value,)
 
 
 def evaluate_supervised(
@@ -75,7 +91,7 @@ def summarise(rows):
     """Mean and sample standard deviation over the subsets of each fraction, fractions in order of appearance.
 
     Returns dicts {fraction, subsets, <name>_accuracy, <name>_accuracy_std}; there is no std of a single
-    subset.
+    subset. What was chosen for each subset (neighbors, temperature, linear_learning_rate) is listed.
     """
     summaries = []
     for fraction in dict.fromkeys(row["fraction"] for row in rows):
@@ -86,6 +102,9 @@ def summarise(rows):
             summary[name] = float(np.mean(values))
             if len(values) > 1:
                 summary[f"{name}_std"] = float(np.std(values, ddof=1))
+        for name in ("neighbors", "temperature", "linear_learning_rate"):
+            if name in group[0]:
+                summary[name] = [row[name] for row in group]
         summaries.append(summary)
     return summaries
 

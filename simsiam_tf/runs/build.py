@@ -41,7 +41,7 @@ def prepare_process(config: Config) -> str:
 
 def load_data(config: Config) -> data.Splits:
     """Training and test images; raises what `data.load` raises."""
-    return data.load(**asdict(config.data), seed=config.seed)
+    return data.load(**asdict(config.data), split=config.evaluation.split, seed=config.seed)
 
 
 def load_images(config: Config, where: str) -> data.ImageSet:

@@ -104,5 +104,7 @@ def _knn(config, train, test, judged):
         log.info("no labelled test images: no kNN, no evaluation; data.validation_fraction 0.2 holds some out")
     elif config.monitor.knn_epochs:
         m, e = config.monitor, config.evaluation
-        return [KNNMonitor(train.sample(m.knn_bank), test, m.knn_epochs, k=e.neighbors, temperature=e.temperature)]
+        given = {"k": e.neighbors, "temperature": e.temperature}
+        fixed = {name: value for name, value in given.items() if value != "auto"}
+        return [KNNMonitor(train.sample(m.knn_bank), test, m.knn_epochs, **fixed)]
     return []

@@ -37,7 +37,7 @@ class DataSettings(Section):
         path: Folder of images, array file, or TFDS data_dir.
         image_size: Side of the square the network sees, in pixels.
         store_size: Side at which images are kept before cropping; default image_size, or 8/7 of it above 64.
-        validation_fraction: Share of the training images held out by seed and tested on instead of the test split.
+        validation_fraction: Share of the training images held out by seed, and tested on: see evaluation.split.
         train_split: TFDS split to train on.
         test_split: TFDS split to test on.
         limit: Use only this many training images, drawn by seed.
@@ -160,9 +160,13 @@ class EvaluationSettings(Section):
         fractions: Shares of the labels to learn from.
         subsets: Stratified label subsets per share; the mean over them is reported.
         baselines: Beside the trained encoder: raw (pixels), untrained (encoder), supervised (network).
-        neighbors: k of the kNN classifier.
-        temperature: Temperature of the kNN weights exp(cos / T).
-        linear_learning_rate: Base learning rate of the linear probe.
+        split: Images to test on: test, the data's own; validation, those that data.validation_fraction holds out; auto,
+            the latter if there are any.
+        neighbors: k of the kNN classifier; auto: chosen for each row of the table without the test labels, by
+            leave-one-out. The papers': 200. The monitor takes these if it is auto.
+        temperature: Temperature of the kNN weights exp(cos / T); auto: chosen with k. The papers': 0.1.
+        linear_learning_rate: Base learning rate of the linear probe; auto: chosen for each row on a held-out fifth of
+            its labels. The CIFAR-10 study's: 30.
         linear_epochs: Epochs of the linear probe at all labels; smaller shares do as many steps.
         supervised_steps: Steps of each supervised network.
         supervised_learning_rate: Base learning rate of the supervised networks.
@@ -172,9 +176,10 @@ class EvaluationSettings(Section):
     fractions: tuple[PositiveShare, ...] = (1.0, 0.1, 0.01)
     subsets: Count = 3
     baselines: tuple[Literal["raw", "untrained", "supervised"], ...] = ()
-    neighbors: Count = 200
-    temperature: Positive = 0.1
-    linear_learning_rate: Positive = 30.0
+    split: Literal["auto", "test", "validation"] = "auto"
+    neighbors: Count | Literal["auto"] = "auto"
+    temperature: Positive | Literal["auto"] = "auto"
+    linear_learning_rate: Positive | Literal["auto"] = "auto"
     linear_epochs: Count = 100
     supervised_steps: Count = 1000
     supervised_learning_rate: Positive = 0.03

@@ -185,3 +185,26 @@ def test_arguments_out_of_range(arguments, message):
     with pytest.raises(InputError) as caught:
         data.load(arguments.pop("source"), **arguments)
     assert str(caught.value).startswith(message)
+
+
+def test_held_out_images_and_the_sources_own_are_two_things(tmp_path):
+    """The CIFAR-10 study's table 1 trains on 80 % and is judged on test images; tables 2, 3 on the other 20 %."""
+    path = save(tmp_path / "x.npz", images=COLOR, test_images=GRAY[:4])
+    given = {"path": path, "image_size": 6, "validation_fraction": 0.3}
+    own = data.load("arrays", split="test", **given)
+    held_out = data.load("arrays", split="validation", **given)
+    np.testing.assert_array_equal(own.train.images, held_out.train.images)
+    np.testing.assert_array_equal(own.test.images, np.stack([GRAY[:4]] * 3, -1))
+    assert len(held_out.test) == 3
+    assert set(held_out.test.ids).isdisjoint(held_out.train.ids)
+    np.testing.assert_array_equal(data.load("arrays", **given).test.images, held_out.test.images)
+
+
+def test_a_split_that_is_not_there(tmp_path):
+    path = save(tmp_path / "x.npz", images=COLOR)
+    with pytest.raises(InputError, match=r"evaluation.split: validation, but data.validation_fraction 0"):
+        data.load("arrays", path=path, image_size=6, split="validation")
+    with pytest.raises(InputError, match=r"evaluation.split: test, but data.source arrays has no test images"):
+        data.load("arrays", path=path, image_size=6, split="test")
+    with pytest.raises(InputError, match=r"evaluation.split: test"):
+        data.load("digits", image_size=8, split="test", validation_fraction=0.5)

@@ -63,7 +63,7 @@ def test_settings_reach_the_evaluators(digits, monkeypatch):
     )
     rows = evaluate_features(*digits, fractions=(0.1,), subsets=1, seed=7, k=5, temperature=0.2, epochs=1)
     assert seen[0] == (rows[0]["labels_used"], {"k": 5, "temperature": 0.2})
-    assert seen[1] == {"repeat": 10, "seed": 7, "epochs": 1}
+    assert seen[1] == {"base_learning_rate": 30.0, "repeat": 10, "seed": 7, "epochs": 1}
     assert rows[0]["knn_accuracy"] == 0.5
     evaluate_features(*digits, fractions=(0.1,), subsets=1, epochs=1)
     assert seen[2] == (rows[0]["labels_used"], {"k": 200, "temperature": 0.1})
