@@ -13,7 +13,7 @@ import yaml
 
 from simsiam_tf.cli import main as cli
 from simsiam_tf.errors import InputError
-from simsiam_tf.settings import files
+from simsiam_tf.settings import files, yaml_files
 from simsiam_tf.settings.methods import METHODS, SimSiamSettings
 from simsiam_tf.settings.optimizers import OPTIMIZERS
 from simsiam_tf.settings.schema import Config, SGDSettings
@@ -32,7 +32,7 @@ def test_shipped_files_are_valid_and_say_what_they_are(path):
 
 
 def test_the_papers_recipe():
-    config = files.read(files.find("cifar10"))
+    config = files.read(yaml_files.find("cifar10"))
     o = config.optimizer
     assert (o.epochs, o.batch_size, o.learning_rate, o.weight_decay) == (800, 512, 0.03, 5e-4)
     assert (o.momentum, o.warmup_epochs) == (0.9, 0)

@@ -6,7 +6,6 @@ names of method and optimizer say, and so these are read first.
 
 from __future__ import annotations
 
-import json
 from dataclasses import MISSING, asdict, fields
 from itertools import zip_longest
 from pathlib import Path
@@ -14,8 +13,8 @@ from pathlib import Path
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
-from simsiam_tf.atomic import replacing
 from simsiam_tf.errors import InputError
+from simsiam_tf.settings import yaml_files
 from simsiam_tf.settings.methods import METHODS
 from simsiam_tf.settings.optimizers import OPTIMIZERS
 from simsiam_tf.settings.renamed import upgraded
@@ -39,48 +38,13 @@ class ConfigFile(ActionConfigFile):
 
     def __call__(self, parser, namespace, value, option_string=None):
         if isinstance(value, str):
-            path = find(value)
-            before = _content(path)
+            path = yaml_files.find(value)
+            before = yaml_files.content(path)
             after = upgraded(before)
             for section, name in parser.chosen.items():
                 after = of_name(after, section, name)
             value = str(path) if after == before else yaml.safe_dump(after)
         super().__call__(parser, namespace, value, option_string)
-
-
-def shipped_folder() -> Path:
-    """Where the shipped YAML files are: a link to the configs at the top in a clone, a folder when installed."""
-    return Path(__file__).resolve().parents[1] / "configs"
-
-
-def find(name: str) -> Path:
-    """The file that `--config name` means.
-
-    Raises:
-        InputError: there is neither such a file nor a shipped configuration of that name.
-    """
-    if Path(name).is_file():
-        return Path(name)
-    shipped = shipped_folder() / f"{name}.yaml"
-    if Path(name).name == name and shipped.is_file():
-        return shipped
-    known = ", ".join(sorted(path.stem for path in shipped_folder().glob("*.yaml")))
-    raise InputError(f"--config: no file {name!r}; give a YAML file or one of: {known}")
-
-
-def _content(path: Path) -> dict:
-    try:
-        content = yaml.safe_load(path.read_bytes().decode())
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"--config: {path} is no YAML ({reason}); give key: value lines") from error
-    if not isinstance(content, dict):
-        raise InputError(f"--config: {path} holds {type(content).__name__}; give key: value lines")
-    try:
-        json.dumps(content, default=str)
-    except (ValueError, RecursionError, TypeError) as error:
-        raise InputError(f"--config: {path} holds what no setting is ({error}); give key: value lines") from error
-    return content
 
 
 def add_config(parser: ArgumentParser, arguments: list[str]) -> None:
@@ -120,7 +84,7 @@ def chosen(arguments: list[str], section: str) -> str:
         InputError: there is none of that name, or the file of `--config` is none.
     """
     file, name, known = _last(arguments, "--config"), _last(arguments, f"--{section}.name"), BY_NAME[section]
-    part = (_content(find(file)).get(section) if file is not None else None) or {}
+    part = (yaml_files.content(yaml_files.find(file)).get(section) if file is not None else None) or {}
     if not isinstance(part, dict):
         raise InputError(f"{section}: {shown(part)} is no value of it; give {section}: {{name: {part}}}")
     name = part.get("name", next(iter(known))) if name is None else name
@@ -138,6 +102,14 @@ def _last(arguments: list[str], option: str) -> str | None:
         elif argument.startswith(f"{option}="):
             found = argument.split("=", 1)[1]
     return found
+
+
+def without_config(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """The value of `--config`, and the other arguments."""
+    front = file_first(arguments, None)
+    if front[:1] == ["--config"]:
+        return (front[1] if len(front) > 1 else None), front[2:]
+    return (front[0].split("=", 1)[1], front[1:]) if front and front[0].startswith("--config=") else (None, front)
 
 
 def file_first(arguments: list[str], default: str | None) -> list[str]:
@@ -229,17 +201,4 @@ def build(parser: ArgumentParser, namespace) -> Config:
 
 def write(config: Config, path: Path) -> None:
     """Write the complete configuration as YAML, atomically."""
-    with replacing(path) as partial:
-        partial.write_text(yaml.dump(_plain(asdict(config)), Dumper=_Quoting, sort_keys=False))
-
-
-class _Quoting(yaml.SafeDumper):
-    """Quotes text that looks like a number: PyYAML writes 1e-3 plain, and jsonargparse reads that as a float."""
-
-
-def _quoted(dumper, text):
-    style = '"' if text.startswith(tuple("+-.0123456789")) else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Quoting.add_representer(str, _quoted)
+    yaml_files.write(_plain(asdict(config)), path)

@@ -18,7 +18,7 @@ from simsiam_tf.methods.targets import Follower
 from simsiam_tf.optimizers import check_groups
 from simsiam_tf.runs.checkpoint import by_path, collect, restore
 from simsiam_tf.runs.checkpointer import method_variables
-from simsiam_tf.settings import files
+from simsiam_tf.settings import files, yaml_files
 from simsiam_tf.settings.methods import METHODS as SETTINGS
 from small_methods import BATCH, STEPS, build, images, labels
 
@@ -171,7 +171,7 @@ def test_targets_begin_from_weights_that_are_put_in(name):
 
 
 def test_it_has_a_recipe_and_can_be_chosen_over_any(name):
-    recipes = [files.read(path) for path in files.shipped_folder().glob("*.yaml")]
+    recipes = [files.read(path) for path in yaml_files.shipped_folder().glob("*.yaml")]
     assert name in {config.method.name for config in recipes}
     for recipe in ("cifar10", "byol_cifar10", "moco_imagenet"):
         parser = files.OneLineParser(prog="simsiam-tf train")

@@ -1,0 +1,145 @@
+"""The results folder: one small JSON per finished run, named by its configuration, whichever study it was made for."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import hashlib
+import json
+import math
+import platform
+from pathlib import Path
+
+from simsiam_tf.atomic import replacing
+from simsiam_tf.errors import InputError
+from simsiam_tf.settings import files
+from simsiam_tf.settings.schema import Config
+from simsiam_tf.settings.types import marked
+
+DIGITS = 6  # of each figure that is kept
+
+
+def identity(config: Config) -> dict:
+    """{dotted key: value} of what decides the figures and is not as by default: a new setting changes no name."""
+    fresh = files.flat(Config(method=type(config.method)(), optimizer=type(config.optimizer)()))
+    free = marked(config, "free")
+    return {key: value for key, value in files.flat(config).items() if key not in free and value != fresh[key]}
+
+
+def file_name(config: Config) -> str:
+    """Such as simsiam-0123456789ab.json."""
+    text = json.dumps([config.method.name, config.optimizer.name, identity(config)], sort_keys=True)
+    return f"{config.method.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
+
+
+class Results:
+    """A folder of results."""
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+
+    def find(self, config: Config) -> dict | None:
+        """The result of a run of this configuration, or None.
+
+        One that was made under another default than today's is none.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        path = self.path / file_name(config)
+        if not path.is_file():
+            return None
+        try:
+            result = dict(json.loads(path.read_bytes()))
+            then, now = dict(result["configuration"]), files.flat(config)
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(f"results: {path} is damaged ({error}); delete it, and its run is done again") from error
+        return result if all(now.get(key, value) == value for key, value in then.items()) else None
+
+    def keep(self, config: Config, folder: Path) -> dict:
+        """Make the result of the run folder of a finished run.
+
+        Raises:
+            InputError: the run is not finished, or the results cannot be written.
+        """
+        try:
+            figures = json.loads((folder / "result.json").read_bytes())
+            environment = json.loads((folder / "environment.json").read_bytes())
+        except (OSError, ValueError) as error:
+            raise InputError(f"RUN: {folder} has no figures ({error}); finish its training") from error
+        free = marked(config, "free")
+        figures.pop("evaluation", None)
+        result = {
+            "configuration": {key: value for key, value in files.flat(config).items() if key not in free},
+            "outcome": outcome(figures),
+            "figures": _rounded(figures),
+            "epochs": _epochs(folder / "metrics.csv"),
+            "made": {
+                "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+                "processor": _processor(),
+                **{key: environment[key] for key in ("devices", "precision", "git_revision") if key in environment},
+                "packages": {name: environment["packages"].get(name) for name in ("simsiam-tf", "tensorflow", "keras")},
+            },
+        }
+        path = self.path / file_name(config)
+        self.path.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(result, indent=1) + "\n")
+        return result
+
+
+def outcome(figures: dict) -> str:
+    """finished, collapsed or diverged, from the figures of result.json."""
+    if "stopped" in figures:
+        return figures["stopped"]
+    return "collapsed" if str(figures.get("verdict", "")).startswith("collapsed") else "finished"
+
+
+def figure(result: dict, key: str) -> float | None:
+    """A figure of a result, or None where it has none.
+
+    Args:
+        key: knn_accuracy; knn_accuracy@0.1, at that share of the labels; untrained/knn_accuracy, of that row of the
+            evaluation's; label_free.encoder.rankme, with a dot for each step inwards; relative_std, the spread as a
+            share of 1/sqrt(d).
+    """
+    figures = result["figures"]
+    if key == "relative_std":
+        spread, width = figures.get("feature_std"), result["configuration"].get("method.projection_dim")
+        return None if spread is None or width is None else spread * math.sqrt(width)
+    row, _, name = key.rpartition("/")
+    if row or "@" in name:
+        name, _, fraction = name.partition("@")
+        rows = figures.get("by_fraction", {}).get(row or "encoder", [])
+        return next((each.get(name) for each in rows if each["fraction"] == float(fraction or 1)), None)
+    for part in name.split("."):
+        figures = figures.get(part) if isinstance(figures, dict) else None
+    return figures
+
+
+def _rounded(value):
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    return [_rounded(each) for each in value] if isinstance(value, list) else value
+
+
+def _epochs(path):
+    """The record's rows, without what is about the machine."""
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+    return [
+        _rounded({key: v for key, v in row.items() if key not in ("epoch_seconds", "images_per_second")})
+        for row in rows
+    ]
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

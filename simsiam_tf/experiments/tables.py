@@ -1,0 +1,137 @@
+"""The tables of a study: mean and deviation over seeds, what is as good as the best, differences from the first row."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from simsiam_tf.experiments.results import Results, figure
+from simsiam_tf.experiments.statistics import Sample, bonferroni, difference, highlighted, welch
+from simsiam_tf.experiments.study import Cell, Study
+
+TITLES = {
+    "knn_accuracy": "kNN",
+    "linear_accuracy": "linear",
+    "relative_std": "spread",
+    "correlation_strength": "correlation",
+    "effective_rank": "rank",
+    "label_free.encoder.rankme": "RankMe",
+    "spectrum_auc": "AUC",
+    "seconds": "s",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is known of one row.
+
+    Args:
+        samples: {column: Sample, or None where no run has that figure}.
+        best: Columns in which nothing is significantly better.
+        outcomes: Such as "3 finished" or "2 collapsed, 1 missing".
+    """
+
+    name: str
+    samples: dict[str, Sample | None]
+    paper: dict[str, str]
+    best: set[str]
+    outcomes: str
+
+
+def lines(study: Study, cells: list[Cell], results: Results) -> list[Line]:
+    """A line per row of the study; runs without a result are counted as missing."""
+    found = {row.name: [results.find(cell.config) for cell in cells if cell.row == row.name] for row in study.rows}
+    samples = {
+        name: {column: _sample([figure(run, column) for run in runs if run]) for column in study.columns}
+        for name, runs in found.items()
+    }
+    best = {name: set() for name in found}
+    for column in filter(_is_accuracy, study.columns):
+        known = {name: each[column] for name, each in samples.items() if each[column] is not None}
+        for name, bold in zip(known, highlighted(list(known.values())) if known else [], strict=True):
+            best[name] |= {column} if bold else set()
+    return [
+        Line(row.name, samples[row.name], row.paper, best[row.name], _outcomes(found[row.name])) for row in study.rows
+    ]
+
+
+def table(study: Study, rows: list[Line]) -> tuple[list[str], list[list[str]]]:
+    """Titles and text cells; what is as good as the best stands between ** and **."""
+    papers = [column for column in study.columns if any(column in row.paper for row in rows)]
+    header = ["", *map(title, study.columns), *(f"paper: {title(column)}" for column in papers), "runs"]
+    body = [
+        [
+            row.name,
+            *(_text(column, row.samples[column], column in row.best) for column in study.columns),
+            *(row.paper.get(column, "") for column in papers),
+            row.outcomes,
+        ]
+        for row in rows
+    ]
+    return header, body
+
+
+def differences(study: Study, rows: list[Line]) -> tuple[list[str], list[list[str]]]:
+    """Each row against the first, in the study's first column of accuracies: titles and text cells.
+
+    The interval is Welch's at 95 %; p is one-sided, for the better of the two being better, times the number of rows
+    (Bonferroni).
+    """
+    column = next(filter(_is_accuracy, study.columns), None)
+    first, *others = [row for row in rows if column and row.samples[column] is not None] or [None]
+    if not others:
+        return [], []
+    pairs = [(row.samples[column], first.samples[column]) for row in others]
+    p_values = [welch(*sorted(pair, key=lambda sample: -sample.mean)) for pair in pairs]
+    adjusted = bonferroni(p_values)
+    header = [f"{title(column)} against {first.name}", "difference", "95 % interval", f"p x {len(pairs)}", ""]
+    body = []
+    for row, pair, p in zip(others, pairs, adjusted.p_values, strict=True):
+        found = difference(*pair)
+        interval = "" if math.isnan(found.low) else f"{100 * found.low:+.1f} to {100 * found.high:+.1f}"
+        p_text = "" if math.isnan(p) else f"{p:.2g}"
+        body.append([row.name, f"{100 * found.mean:+.1f}", interval, p_text, found.verdict])
+    return header, body
+
+
+def markdown(study: Study, cells: list[Cell], results: Results) -> str:
+    """Both tables, as the pages of the documentation have them."""
+    rows = lines(study, cells, results)
+    return "\n".join(_markdown(*each) for each in (table(study, rows), differences(study, rows)) if each[0])
+
+
+def title(column: str) -> str:
+    """A column's heading: accuracies name the share of the labels, if not all."""
+    row, _, name = column.rpartition("/")
+    name, _, fraction = name.partition("@")
+    text = TITLES.get(name, name.rsplit(".", 1)[-1])
+    text += f" {100 * float(fraction):g} %" if fraction else ""
+    return f"{text} ({row})" if row else text
+
+
+def _sample(values):
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    return Sample.of(finite) if finite else None
+
+
+def _is_accuracy(column):
+    return column.partition("@")[0].endswith("accuracy")
+
+
+def _text(column, sample, bold):
+    if sample is None:
+        return "-"
+    scale, digits = (100, 1) if _is_accuracy(column) else (1, 1 if sample.mean >= 10 else 2)
+    text = f"{scale * sample.mean:.{digits}f}"
+    text += "" if sample.sd is None else f" ± {scale * sample.sd:.{digits}f}"
+    return f"**{text}**" if bold else text
+
+
+def _outcomes(runs):
+    kinds = [run["outcome"] if run else "missing" for run in runs]
+    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+
+
+def _markdown(header, body):
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [header, rule, *body]) + "\n"
