@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "simsiam_tf"
 FLOORS = [
     {"__main__"},
     {"cli"},
+    {"experiments"},
     {"runs"},
     {"callbacks", "interop"},
     {"methods", "evaluation"},
