@@ -1,0 +1,1 @@
+"""Many runs as one experiment: how tables over seeds are judged."""
