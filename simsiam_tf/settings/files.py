@@ -27,7 +27,10 @@ COMMON = {"method": (), "optimizer": ("batch_size", "epochs", "warmup_epochs")} 
 
 
 class OneLineParser(ArgumentParser):
-    """An argument parser whose errors are one line with the key, the value and the way out."""
+    """An argument parser whose errors are one line with the key, the value and the way out; options are spelt out."""
+
+    def __init__(self, **options):
+        super().__init__(**options, allow_abbrev=False)
 
     def error(self, message: str, ex: Exception | None = None):
         raise InputError(one_line(str(message), self.prog))

@@ -1,0 +1,163 @@
+"""What a study's file says, and how a result is named."""
+
+import dataclasses
+import json
+
+import pytest
+
+from simsiam_tf.cli.sweep import _parser
+from simsiam_tf.errors import InputError
+from simsiam_tf.experiments.results import Results, figure, file_name, identity, outcome
+from simsiam_tf.experiments.study import Study
+from simsiam_tf.settings import yaml_files
+from simsiam_tf.settings.methods import BYOLSettings
+from simsiam_tf.settings.schema import Config, DataSettings
+
+SHIPPED = sorted((yaml_files.shipped_folder() / "studies").glob("*.yaml"))
+
+
+def read(tmp_path, text, *arguments):
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    study = Study.read(path)
+    return study, study.cells(_parser, list(arguments))[1]
+
+
+def test_rows_times_grid_times_seeds(tmp_path):
+    study, cells = read(
+        tmp_path,
+        """
+        base: digits
+        seeds: [3, 5]
+        set: {optimizer.epochs: 7}
+        rows: [{name: a}, {name: b, set: {method.predictor: none}, paper: {knn_accuracy: 13.27}}]
+        grid: {optimizer.learning_rate: [0.1, 0.2]}
+        """,
+    )
+    names = ["a, learning_rate 0.1", "a, learning_rate 0.2", "b, learning_rate 0.1", "b, learning_rate 0.2"]
+    assert [row.name for row in study.rows] == names
+    assert [cell.row for cell in cells] == 2 * names
+    assert [cell.seed for cell in cells] == 4 * [3] + 4 * [5]
+    last = cells[-1].config
+    assert (last.seed, last.optimizer.epochs, last.optimizer.learning_rate, last.method.predictor) == (
+        5,
+        7,
+        0.2,
+        "none",
+    )
+    assert study.rows[3].paper == {"knn_accuracy": "13.27"}
+    assert len({cell.config.folder for cell in cells}) == 8
+    assert {cell.config.output for cell in cells} == {"runs/study"}
+
+
+def test_a_row_of_another_method(tmp_path):
+    cells = read(tmp_path, "{base: small, rows: [{name: BYOL, set: {method.name: byol, method.momentum: 0.9}}]}")[1]
+    assert cells[0].config.method == BYOLSettings(momentum=0.9)
+
+
+def test_arguments_win_over_the_study_but_not_over_its_rows(tmp_path):
+    text = "{base: digits, set: {optimizer.epochs: 7}, rows: [{name: a}]}"
+    grid = "{base: digits, grid: {optimizer.epochs: [7]}}"
+    assert read(tmp_path, text, "--data.limit", "64")[1][0].config.data.limit == 64
+    for argument in (["--optimizer.epochs=1"], ["--optimizer.epochs", "1"]):
+        with pytest.raises(
+            InputError, match=r"^optimizer.epochs: it is what the study's row .* sets; give another study"
+        ):
+            read(tmp_path, grid, *argument)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{base: digits, rowz: []}", r"study.yaml.rowz: unknown; give one of title"),
+        ("{base: digits, rows: [{nam: a}]}", r"rows.nam: unknown; give one of name, set, paper"),
+        ("{base: digits, seeds: 3, rows: [{name: a}]}", r"study.yaml.seeds: 3 is no value of it; give a list"),
+        ("{rows: [{name: a}]}", r"study.yaml: .* is no study; give base, and rows or a grid"),
+        ("{base: digits}", r"study.yaml: .* is no study; give base"),
+        ("{base: digitz, rows: [{name: a}]}", r"--config: no file 'digitz'; give"),
+        ("{base: digits, grid: {optimizer.learning_rat: [1]}}", r"--optimizer.learning_rat=1: unknown; give an option"),
+        (
+            "{base: digits, grid: {optimizer.learning_rate: [-1]}}",
+            r"optimizer.learning_rate: -1.0 is no value of it; give a number above 0",
+        ),
+        (
+            "{base: digits, grid: {method.predictor: [mpl]}}",
+            r"method.predictor: mpl is no value of it; give mlp or none",
+        ),
+    ],
+)
+def test_mistakes_in_one_line(tmp_path, text, message):
+    with pytest.raises(InputError, match=f"^{message}"):
+        read(tmp_path, text)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_studies_can_be_run(path):
+    study = Study.read(path)
+    cells = study.cells(_parser, [])[1]
+    assert len({file_name(cell.config) for cell in cells}) == len(study.rows) * len(study.seeds)
+
+
+def test_a_name_is_of_what_decides_the_figures():
+    config = Config(seed=1)
+    assert identity(config) == {"seed": 1}
+    same = dataclasses.replace(config, name="other", output="elsewhere", data=DataSettings(path="/data"))
+    assert file_name(same) == file_name(config)
+    others = [
+        dataclasses.replace(config, seed=2),
+        dataclasses.replace(config, data=DataSettings(limit=5)),
+        dataclasses.replace(config, method=BYOLSettings()),
+    ]
+    assert len({file_name(each) for each in [config, *others]}) == 4
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A results folder with one result, its configuration and that file."""
+    run = tmp_path / "run"
+    run.mkdir()
+    by_fraction = {"encoder": [{"fraction": 1.0, "knn_accuracy": 0.5}, {"fraction": 0.1, "knn_accuracy": 0.4}]}
+    by_fraction["untrained"] = [{"fraction": 1.0, "knn_accuracy": 0.2}]
+    figures = {"knn_accuracy": 0.5, "by_fraction": by_fraction, "feature_std": 1 / 64, "evaluation": {"subsets": 1}}
+    (run / "result.json").write_text(json.dumps(figures | {"label_free": {"encoder": {"rankme": 12.34567891}}}))
+    (run / "environment.json").write_text(json.dumps({"packages": {"keras": "3"}, "precision": "float32"}))
+    (run / "metrics.csv").write_text("epoch,loss,epoch_seconds\n1,-0.123456789,5\n2,,6\n")
+    results, config = Results(tmp_path / "results"), Config()
+    results.keep(config, run)
+    return results, config, next((tmp_path / "results").iterdir())
+
+
+def test_a_result_holds_figures_and_epochs(kept):
+    result = kept[0].find(kept[1])
+    assert result["epochs"] == [{"epoch": 1.0, "loss": -0.123457}, {"epoch": 2.0}]
+    assert result["outcome"] == "finished"
+    assert "data.path" not in result["configuration"]
+    figures = {
+        "knn_accuracy": 0.5,
+        "knn_accuracy@0.1": 0.4,
+        "untrained/knn_accuracy": 0.2,
+        "label_free.encoder.rankme": 12.3457,
+        "relative_std": 2048**0.5 / 64,
+    }
+    assert {key: figure(result, key) for key in figures} == pytest.approx(figures, rel=1e-5)
+    assert [figure(result, key) for key in ("linear_accuracy", "knn_accuracy@0.01", "a.b")] == [None] * 3
+
+
+def test_a_result_of_another_default_is_none(kept):
+    results, config, path = kept
+    content = json.loads(path.read_text())
+    content["configuration"]["optimizer.momentum"] = 0.8  # the default then, not named, hence in no name
+    path.write_text(json.dumps(content))
+    assert results.find(config) is None
+    del content["configuration"]["optimizer.momentum"]  # a setting that was not there then, with its neutral default
+    path.write_text(json.dumps(content))
+    assert results.find(config) is not None
+    path.write_text("{")
+    with pytest.raises(InputError, match=r"results: .* is damaged .*; delete it"):
+        results.find(config)
+
+
+def test_outcomes():
+    assert outcome({"verdict": "healthy: spread 0.9"}) == "finished"
+    assert outcome({"verdict": "collapsed: correlation 0.99"}) == "collapsed"
+    assert outcome({"stopped": "diverged"}) == "diverged"
