@@ -56,7 +56,8 @@ class Twins:
         ).to(getattr(torch, dtype))
         oracle.to_torch(oracle.keras_arrays(self.variables()), self.oracle)
         self.rate = case.base_rate * case.n / 256
-        self.sgd = oracle.optimizer(self.oracle, self.rate)
+        decay = case.ours.get("predictor_weight_decay")
+        self.sgd = oracle.optimizer(self.oracle, self.rate, predictor_weight_decay=decay)
         self.train_step = self._recorded if eager else tf.function(self.ours.train_step)
         self.images = patchwork(case.n, case.image_size)
 

@@ -173,6 +173,7 @@ OUT_OF_RANGE = {
     "method.predictor_hidden": (0, "a whole number 1 or more"),
     "method.predictor_ratio": (-0.5, "a number 0 or more"),
     "method.predictor_schedule": ("linear", "constant or cosine"),
+    "method.predictor_weight_decay": (-0.1, "a number 0 or more or null"),
     "method.head_norm": ("some", "none or hidden or default or all"),
     "method.projector_output_affine": ("perhaps", "true or false"),
     "method.stop_gradient": ("perhaps", "true or false"),

@@ -24,6 +24,7 @@ CASES = {
         ours={"predictor_ratio": 2 / 3}, oracle_schedule={"ratio": 2 / 3}
     ),  # the CIFAR-10 study's alpha_h
     "predictor_rate_cosine": Case(ours={"predictor_schedule": "cosine"}, oracle_schedule={"predictor": "cosine"}),
+    "predictor_weight_decay": Case(ours={"predictor_weight_decay": 0.5}),  # what the study leaves open, sec. 3.5
     "no_output_norm": Case(ours={"head_norm": "hidden"}, oracle={"output_norm": False}),
     "no_predictor": Case(ours={"predictor": "none"}, oracle={"predictor": False}),
     "no_stop_gradient": Case(stop_gradient=False),

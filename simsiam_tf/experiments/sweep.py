@@ -18,7 +18,7 @@ from simsiam_tf.experiments.study import Cell
 from simsiam_tf.runs.interrupt import Interrupt
 from simsiam_tf.settings import files
 
-POLL = 0.2  # seconds
+POLL, WAIT = 0.2, 1.0  # seconds between two looks at the own cells, and at those of other sweeps
 COLLAPSED, INTERRUPTED = 3, 75  # exit codes of train
 
 
@@ -94,7 +94,7 @@ class Sweep:
                     if alone and not waiting:
                         self.say(f"waiting for {len(self.pending)} cells that another sweep is doing")
                     waiting = alone
-                    time.sleep(POLL)
+                    time.sleep(WAIT if alone else POLL)
             finally:
                 self._end()
         return self.failures
@@ -103,10 +103,12 @@ class Sweep:
         """Begin the next cells that nobody has claimed, as many as there is room for."""
         started = False
         for name, cell in list(self.pending.items()):
+            if len(self.running) == self.jobs:
+                break
             if self.results.find(cell.config) is not None:
                 del self.pending[name]
                 self._say(cell, "has its result")
-            elif len(self.running) < self.jobs and (claim := self._claim(name)):
+            elif claim := self._claim(name):
                 del self.pending[name]
                 if self.results.find(cell.config) is not None:  # another sweep has finished it just now
                     claim.close()

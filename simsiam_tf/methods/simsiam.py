@@ -45,7 +45,8 @@ class SimSiam(Method):
         if self.predictor is None:
             return super().groups()
         s = self.settings
-        return [*super().groups(), Group("predictor", (self.predictor,), s.predictor_ratio, s.predictor_schedule)]
+        rate = s.predictor_ratio, s.predictor_schedule
+        return [*super().groups(), Group("predictor", (self.predictor,), *rate, s.predictor_weight_decay)]
 
     def forward(self, views, training=True):
         """Each view by itself through all networks: BatchNorm sees one view at a time, as in the official code."""

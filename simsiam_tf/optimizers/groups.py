@@ -25,12 +25,14 @@ class Group:
         ratio: Learning rate over that of the run.
         schedule: "cosine", the run's, warm-up included; or "constant", the initial rate from the first step on
             (official --fix-pred-lr, sec. 4.2).
+        weight_decay: Of its own; None: the run's.
     """
 
     name: str
     layers: tuple = ()
     ratio: float = 1.0
     schedule: str = "cosine"
+    weight_decay: float | None = None
 
     @property
     def pattern(self):
@@ -89,7 +91,8 @@ def _optimizer(settings, group, steps_per_epoch):
         schedule = EpochCosine(rate, steps_per_epoch, s.epochs, s.warmup_epochs)
     common = OptimizerSettings.__dataclass_fields__.keys()
     own = {key: value for key, value in asdict(s).items() if key not in common}
-    return CLASSES[s.name](schedule, weight_decay=s.weight_decay, name=group.name, **own)
+    decay = s.weight_decay if group.weight_decay is None else group.weight_decay
+    return CLASSES[s.name](schedule, weight_decay=decay, name=group.name, **own)
 
 
 def _parts(optimizer):

@@ -55,6 +55,7 @@ class SimSiamSettings(MethodSettings):
         predictor_hidden: Width of the predictor's bottleneck.
         predictor_ratio: Learning rate of the predictor over that of the encoder; 0: as it is initialised (table 1b).
         predictor_schedule: constant (the papers' choice, section 4.2) or cosine, as the encoder's.
+        predictor_weight_decay: Weight decay of the predictor; null: the optimizer's, as in the papers.
         head_norm: BatchNorm in the heads (table 3): none, hidden (in the hidden layers), default (on the projector's
             output, too), or all (on the predictor's output, too).
         projector_output_affine: Scale and offset of the BatchNorm on the projector's output (section 4.4).
@@ -70,6 +71,7 @@ class SimSiamSettings(MethodSettings):
     predictor_hidden: Count = 512
     predictor_ratio: NonNegative = 1.0
     predictor_schedule: Schedule = "constant"
+    predictor_weight_decay: NonNegative | None = None
     head_norm: Placement = "default"
     projector_output_affine: bool = False
     stop_gradient: bool = True

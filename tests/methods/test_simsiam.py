@@ -213,6 +213,7 @@ def test_config_round_trip_keeps_every_value(small_model, images):
         "projection_dim": 6,
         "predictor_ratio": 0.5,
         "predictor_schedule": "cosine",
+        "predictor_weight_decay": 0.25,
         "head_norm": "none",
         "projector_output_affine": True,
         "weight_average": 0.5,

@@ -67,9 +67,10 @@ class SimSiam(nn.Module):
         return -similarity / len(views)
 
 
-def optimizer(model, rate, momentum=0.9, weight_decay=5e-4):
+def optimizer(model, rate, momentum=0.9, weight_decay=5e-4, predictor_weight_decay=None):
     """torch's SGD over encoder and predictor, in two groups; everything decays."""
     groups = [{"params": model.encoder.parameters()}, {"params": list(model.predictor.parameters())}]
+    groups[1]["weight_decay"] = weight_decay if predictor_weight_decay is None else predictor_weight_decay
     groups = groups if groups[1]["params"] else groups[:1]
     return torch.optim.SGD(groups, lr=rate, momentum=momentum, weight_decay=weight_decay)
 
