@@ -68,6 +68,14 @@ def test_constant_channels_are_no_direction(n):
     assert lf.rankme(features[:, 24:]) == pytest.approx(1, abs=1e-5)
 
 
+def test_constant_means_a_small_standard_deviation_about_the_mean():
+    """One row of 500 that is e above 1: the deviation is e sqrt(499) / 500, wherever that row stands."""
+    for row, share in ((0, 0.9), (0, 1.1), (250, 0.9), (250, 1.1)):
+        channel = np.ones((500, 1))
+        channel[row] += share * 1e-6 * 500 / np.sqrt(499)
+        assert Spectrum(channel).singular_values.any() == (share > 1)
+
+
 def test_memory_is_that_of_a_chunk_not_of_the_features(tmp_path):
     z = gaussian(20_000, 64).astype(np.float32)
     z.tofile(tmp_path / "features")
