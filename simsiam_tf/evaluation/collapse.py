@@ -16,9 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simsiam_tf.errors import InputError
-
-# A channel that varies by less than this share of its mean is constant: what is left is float32 rounding.
-CONSTANT_CHANNEL = 1e-6
+from simsiam_tf.evaluation.spectrum import as_features, centre, entropy_rank, in_float64, spectrum_of
 
 # Share of the ideal spread 1/sqrt(d). Chen & He, fig. 2: healthy near 1, collapsed at 0.
 RELATIVE_STD_COLLAPSED, RELATIVE_STD_AT_RISK = 0.1, 0.5
@@ -61,7 +59,7 @@ def correlation_strength(z):
     two varying channels (identical rows, n = 1, d = 1) the result is 0: look at `feature_std` there.
     NOTE: the study's code averages over the diagonal too and subtracts 1/d, which is (d - 1)/d of this value.
     """
-    centred = _centred(_matrix(z))
+    centred = centre(as_features(z))
     norms = np.linalg.norm(centred, axis=0)
     unit = centred[:, norms > 0] / norms[norms > 0]
     d = unit.shape[1]
@@ -73,24 +71,19 @@ def correlation_strength(z):
 
 
 def singular_values(features):
-    """Singular values of the centred features (n, d), descending, shape (d,); zeros where n - 1 < d.
+    """Singular values of the centred features, descending, shape (d,); zeros where n - 1 < d.
 
-    From the eigenvalues of the Gram matrix, d x d or n x n, whichever is smaller; below its rounding error they
-    are zero.
+    features: (n, d), or their `Spectrum`, which says how they are found. Below their rounding error they are zero.
     """
-    centred = _centred(_matrix(features))
-    n, d = centred.shape
-    eigenvalues = np.linalg.eigvalsh(centred.T @ centred if d <= n else centred @ centred.T)[::-1]
-    floor = len(eigenvalues) * np.finfo(np.float64).eps * eigenvalues[0]
-    return np.sqrt(np.pad(np.where(eigenvalues > floor, eigenvalues, 0.0), (0, max(0, d - n))))
+    return spectrum_of(features).singular_values
 
 
 def spectrum_auc(features):
     """Area under the cumulative explained singular values (Li, Efros & Pathak 2022, eq. 2): the degree of collapse.
 
-    features: (n, d). (1/d) sum_i CEV_i with CEV_i = sum_{j<=i} s_j / sum_j s_j, of the singular values themselves,
-    not of their squares. (d + 1)/2d for a flat spectrum, 1 for a single direction; 1 also where nothing varies
-    (s = 0).
+    features: (n, d), or their `Spectrum`. (1/d) sum_i CEV_i with CEV_i = sum_{j<=i} s_j / sum_j s_j, of the singular
+    values themselves, not of their squares. (d + 1)/2d for a flat spectrum, 1 for a single direction; 1 also where
+    nothing varies (s = 0).
     """
     s = singular_values(features)
     return float(np.mean(np.cumsum(s) / s.sum())) if s[0] > 0 else 1.0
@@ -99,11 +92,10 @@ def spectrum_auc(features):
 def effective_rank(features):
     """exp(entropy of s / sum(s)), s the singular values of the centred features (Roy & Vetterli 2007).
 
-    features: (n, d). From 1 (one direction) to min(d, n - 1) (flat spectrum); 0 where nothing varies.
+    features: (n, d), or their `Spectrum`. From 1 (one direction) to min(d, n - 1) (flat spectrum); 0 where nothing
+    varies.
     """
-    s = singular_values(features)
-    p = s[s > 0] / s.sum() if s[0] > 0 else s[:0]
-    return float(np.exp(-np.sum(p * np.log(p)))) if len(p) else 0.0
+    return entropy_rank(singular_values(features))
 
 
 def collapse_report(z):
@@ -141,19 +133,4 @@ def _level(badness, at_risk, collapsed):
 
 
 def _matrix(z):
-    z = np.asarray(z, dtype=np.float64)
-    if z.ndim != 2 or 0 in z.shape:
-        raise InputError(f"features: shape {z.shape} is not that of features; give (n, d), n and d at least 1")
-    if not np.isfinite(z).all():
-        raise InputError(
-            "features: NaN or infinity among them, the model that made them has diverged; lower its learning rate"
-        )
-    return z
-
-
-def _centred(z):
-    """z minus its mean row, with constant channels exactly zero."""
-    mean = z.mean(axis=0)
-    centred = z - mean
-    centred[:, centred.std(axis=0) <= CONSTANT_CHANNEL * np.abs(mean)] = 0.0
-    return centred
+    return np.concatenate(list(in_float64(as_features(z))))
