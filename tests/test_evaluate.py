@@ -78,7 +78,7 @@ def test_every_setting_reaches_its_evaluator(splits, small_backbone, monkeypatch
     assert list(result["by_fraction"]) == ["untrained", "supervised", "raw", "encoder"]
     assert result["evaluation"] == asdict(SETTINGS)
     assert (result["knn_accuracy"], result["linear_accuracy"]) == (0.25, 0.5)
-    assert [line.split(":")[0] for line in said] == ["evaluating"] * 4
+    assert [line.split(":")[0] for line in said] == ["evaluating"] * 5
 
 
 def test_images_without_labels_cannot_be_judged(images, small_backbone):

@@ -4,6 +4,7 @@ import json
 
 import keras
 import numpy as np
+import pytest
 
 from simsiam_tf.cli import main as cli
 from small_run import arguments, assert_same_state, rows
@@ -29,7 +30,7 @@ def test_result_holds_the_final_figures(run):
         "seed",
         "feature_std",
         "correlation_strength",
-        "spectrum_auc",
+        "label_free",
         "seconds",
     } <= result.keys()
     assert result["method"] == "simsiam"
@@ -42,6 +43,24 @@ def test_result_holds_the_final_figures(run):
     assert [row["fraction"] for row in raw] == [1.0, 0.1]
     assert raw[0]["knn_accuracy"] > 0.8  # 160 digits as pixels
     assert result["by_fraction"]["encoder"][0]["knn_accuracy"] == result["knn_accuracy"]
+
+
+def test_label_free_figures_are_those_of_the_saved_backbone(run):
+    """Of the trained encoder and, apart from it, of the one that it began as."""
+    from simsiam_tf.evaluation.label_free import label_free_figures
+    from simsiam_tf.runs.build import build_backbone, load_data
+    from simsiam_tf.settings import files
+
+    config = files.read(run / "config.yaml")
+    figures = json.loads((run / "result.json").read_text())["label_free"]
+    images = load_data(config).train.images
+    networks = {"encoder": keras.models.load_model(run / "backbone.keras"), "untrained": build_backbone(config)}
+    for name, network in networks.items():
+        expected = label_free_figures(network.predict(images, verbose=0))
+        assert {key: figures[name][key] for key in expected} == pytest.approx(expected, rel=1e-3)
+        assert 0 < figures[name]["alignment"] < 2
+        assert 1 <= figures[name]["lidar"] <= 32
+    assert figures["encoder"] != figures["untrained"]
 
 
 def test_the_saved_backbone_gives_the_features_that_were_judged(run):

@@ -7,11 +7,11 @@ from dataclasses import asdict
 import numpy as np
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.evaluation.collapse import effective_rank, spectrum_auc
 from simsiam_tf.evaluation.features import Extractor, raw_pixels
 from simsiam_tf.evaluation.protocol import evaluate_features, evaluate_supervised, summarise
 from simsiam_tf.evaluation.supervised import SupervisedBenchmark
 from simsiam_tf.runs.build import build_augmenter, build_backbone
+from simsiam_tf.runs.label_free import label_free
 from simsiam_tf.settings.schema import Config
 
 TITLES = {
@@ -28,7 +28,7 @@ def can_evaluate(splits) -> bool:
 
 
 def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
-    """Accuracies of the trained backbone and of `evaluation.baselines`, and the spectrum of its features.
+    """Accuracies of the trained backbone and of `evaluation.baselines`, and its label-free figures.
 
     Args:
         backbone: Keras model, pixels -> (n, d).
@@ -36,7 +36,7 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
         say: Called with a line before each part.
 
     Returns:
-        {"by_fraction": {method: [summary per label fraction]}, "knn_accuracy", "linear_accuracy", "spectrum_auc", ...}.
+        {"by_fraction": {method: [summary per label fraction]}, "knn_accuracy", "linear_accuracy", "label_free"}.
 
     Raises:
         InputError: labels or test images are missing.
@@ -64,7 +64,7 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
     def score(train, test):
         return summarise(evaluate_features(train, labels[0], test, labels[1], **options, **probes))
 
-    by_fraction = {}
+    by_fraction, untrained_train = {}, None
     for name in e.baselines:
         if name == "supervised":
             say(f"evaluating: {TITLES[name]}, {sum(1 if f == 1 else e.subsets for f in e.fractions)} trainings")
@@ -72,14 +72,16 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
             continue
         say(f"evaluating: {TITLES[name]}")
         if name == "untrained":
-            by_fraction[name] = score(*features(build_backbone(config)))
+            untrained_train, untrained_test = features(build_backbone(config))
+            by_fraction[name] = score(untrained_train, untrained_test)
         else:
             by_fraction[name] = score(*map(raw_pixels, _pixels(config, images)))
     say(f"evaluating: {TITLES['encoder']}")
     train, test = features(backbone)
     by_fraction["encoder"] = score(train, test)
-    result = {"evaluation": asdict(e), "by_fraction": by_fraction, "spectrum_auc": spectrum_auc(train)}
-    result["feature_effective_rank"] = effective_rank(train)
+    say("evaluating: figures without labels")
+    figures = label_free(config, backbone, splits.train, train, untrained_train)
+    result = {"evaluation": asdict(e), "by_fraction": by_fraction, "label_free": figures}
     for row in by_fraction["encoder"]:
         if row["fraction"] == 1:
             result |= {"knn_accuracy": row["knn_accuracy"], "linear_accuracy": row["linear_accuracy"]}

@@ -14,6 +14,7 @@ from simsiam_tf.runs.evaluate import can_evaluate, evaluate
 from simsiam_tf.runs.fit import fit
 from simsiam_tf.runs.folder import RunFolder, SilentFolder
 from simsiam_tf.runs.interrupt import Interrupt
+from simsiam_tf.runs.label_free import label_free
 from simsiam_tf.runs.result import of_divergence, summary
 from simsiam_tf.runs.watchers import make_watchers
 from simsiam_tf.runs.workers import Workers
@@ -94,6 +95,8 @@ def train_and_evaluate(config: Config, folder, interrupt: Interrupt, workers: Wo
     result["total_steps"] = config.optimizer.epochs * steps_per_epoch
     if "stopped" not in result and can_evaluate(splits):
         result |= evaluate(config, folder.load_backbone(), splits, log.info)
+    else:
+        result["label_free"] = label_free(config, folder.load_backbone(), splits.train)
     folder.write_result(result)
     return result
 

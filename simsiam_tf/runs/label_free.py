@@ -1,0 +1,67 @@
+"""What can be said of a run's encoder without labels, on the images it was trained on."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from simsiam_tf.evaluation.features import Extractor
+from simsiam_tf.evaluation.label_free import label_free_figures
+from simsiam_tf.methods.views import TEST_STREAM, Views
+from simsiam_tf.runs.build import build_augmenter, build_backbone
+from simsiam_tf.settings.schema import Config
+
+ROWS = 25_600  # as many as RankMe's authors took (Garrido et al. 2023)
+IMAGES, VIEWS = 100, 10  # LiDAR's classes and samples (Thilak et al. 2024)
+
+
+class LabelFree:
+    """Figures of any encoder on the same images and views of a run.
+
+    Args:
+        config: Of the run: its views, of the first kind, and its seed.
+        images: ImageSet that was trained on; at most 25,600 evenly spaced ones are used, for views 100 of them.
+    """
+
+    def __init__(self, config: Config, images):
+        self.config, self.images = config, images
+        self.rows = _spaced(len(images), ROWS)
+        augmenter = build_augmenter(config)
+        first = augmenter[0] if isinstance(augmenter, list) else augmenter
+        some = next(images.take(_spaced(len(images), IMAGES)).batches(IMAGES))
+        self.views = [
+            view.numpy() for view in Views([first] * VIEWS).draw(tf.constant(some), config.seed, 0, TEST_STREAM)
+        ]
+
+    def figures(self, backbone, features=None) -> dict:
+        """As `evaluation.label_free.label_free_figures` has them.
+
+        Args:
+            backbone: Keras model, pixels -> (n, d).
+            features: Its features (n, d) of all images, if they are known.
+        """
+        extractor = Extractor(backbone)
+        if features is None:
+            features = extractor(self.images.take(self.rows).batches(256, crop=self.config.data.image_size))
+        else:
+            features = features[self.rows]
+        views = np.stack([extractor([view]) for view in self.views], axis=1)  # (images, views, d)
+        return label_free_figures(features, views)
+
+
+def label_free(config: Config, backbone, images, features=None, untrained_features=None) -> dict:
+    """{"encoder": figures, "untrained": figures} of the trained backbone and of the one that it began as.
+
+    Args:
+        features, untrained_features: (n, d) of all images, where they are known.
+    """
+    found = LabelFree(config, images)
+    return {
+        "encoder": found.figures(backbone, features),
+        "untrained": found.figures(build_backbone(config), untrained_features),
+    }
+
+
+def _spaced(n, most):
+    """At most so many rows of n, evenly spaced: files are often sorted by class."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(int))
