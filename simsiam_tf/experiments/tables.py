@@ -17,8 +17,12 @@ TITLES = {
     "effective_rank": "rank",
     "label_free.encoder.rankme": "RankMe",
     "spectrum_auc": "AUC",
+    "supervised_accuracy": "supervised",
     "seconds": "s",
 }
+
+
+BASELINES = {"raw": "raw pixels", "untrained": "untrained encoder"}
 
 
 @dataclass(frozen=True)
@@ -39,19 +43,31 @@ class Line:
 
 
 def lines(study: Study, cells: list[Cell], results: Results) -> list[Line]:
-    """A line per row of the study; runs without a result are counted as missing."""
+    """A line per row of the study; runs without a result are counted as missing.
+
+    Raw pixels and the untrained encoder, where the runs of the first row were judged beside them, are lines, too.
+    """
     found = {row.name: [results.find(cell.config) for cell in cells if cell.row == row.name] for row in study.rows}
     samples = {
         name: {column: _sample([figure(run, column) for run in runs if run]) for column in study.columns}
         for name, runs in found.items()
     }
+    for key, name in BASELINES.items():
+        samples[name] = {
+            column: _sample([figure(run, f"{key}/{column}") for run in next(iter(found.values())) if run])
+            for column in filter(_is_accuracy, study.columns)
+        }
+        found[name] = []
     best = {name: set() for name in found}
     for column in filter(_is_accuracy, study.columns):
-        known = {name: each[column] for name, each in samples.items() if each[column] is not None}
+        known = {name: each[column] for name, each in samples.items() if each.get(column) is not None}
         for name, bold in zip(known, highlighted(list(known.values())) if known else [], strict=True):
             best[name] |= {column} if bold else set()
+    papers = {row.name: row.paper for row in study.rows}
     return [
-        Line(row.name, samples[row.name], row.paper, best[row.name], _outcomes(found[row.name])) for row in study.rows
+        Line(name, samples[name], papers.get(name, {}), best[name], _outcomes(runs))
+        for name, runs in found.items()
+        if name in papers or any(samples[name].values())
     ]
 
 
@@ -62,7 +78,7 @@ def table(study: Study, rows: list[Line]) -> tuple[list[str], list[list[str]]]:
     body = [
         [
             row.name,
-            *(_text(column, row.samples[column], column in row.best) for column in study.columns),
+            *(_text(column, row.samples.get(column), column in row.best) for column in study.columns),
             *(row.paper.get(column, "") for column in papers),
             row.outcomes,
         ]
@@ -78,7 +94,7 @@ def differences(study: Study, rows: list[Line]) -> tuple[list[str], list[list[st
     (Bonferroni).
     """
     column = next(filter(_is_accuracy, study.columns), None)
-    first, *others = [row for row in rows if column and row.samples[column] is not None] or [None]
+    first, *others = [row for row in rows if column and row.samples.get(column) is not None] or [None]
     if not others:
         return [], []
     pairs = [(row.samples[column], first.samples[column]) for row in others]
@@ -106,7 +122,7 @@ def title(column: str) -> str:
     name, _, fraction = name.partition("@")
     text = TITLES.get(name, name.rsplit(".", 1)[-1])
     text += f" {100 * float(fraction):g} %" if fraction else ""
-    return f"{text} ({row})" if row else text
+    return f"{text} ({row})" if row and not name.startswith(row) else text
 
 
 def _sample(values):
