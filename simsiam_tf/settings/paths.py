@@ -17,6 +17,8 @@ def check_data(data: DataSettings) -> None:
     Raises:
         InputError: the source needs a path, or there is nothing at it that it could read.
     """
+    if data.source == "tfds" and data.name is None:
+        raise InputError("data.name: none given, but data.source tfds needs one; give a TFDS name such as cifar10")
     wanted = WANTED.get(data.source)
     if wanted is None:  # TFDS makes its data_dir, the digits need none
         return

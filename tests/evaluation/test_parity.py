@@ -154,6 +154,18 @@ def test_probe_ends_where_the_float64_loops_end(reference, name, rate, epochs, r
     assert result.accuracy == np.mean(expected == y_test)
 
 
+def test_at_rate_30_predictions_part_ways_and_accuracies_do_not(pixels):
+    """The steps are chaotic there: float32 and float64 end in other classifiers, of like accuracy."""
+    x, y, x_test, y_test = pixels
+    kernel, bias = torch_probe(x.astype(float), y, initial_kernel(*pixels, seed=2), 30.0, 20, seed=2)
+    expected = (x_test @ kernel + bias).argmax(axis=1)
+    result = linear_probe(*pixels, base_learning_rate=30.0, epochs=20, seed=2)
+    differ = np.mean((x_test @ result.kernel + result.bias).argmax(axis=1) != expected)
+    print(f"predictions that differ: {100 * differ:.1f} %; accuracies {result.accuracy}, {np.mean(expected == y_test)}")
+    assert 0.01 < differ < 0.4
+    assert result.accuracy == pytest.approx(np.mean(expected == y_test), abs=0.02)
+
+
 def test_probe_finds_the_optimum_that_scikit_learn_finds(untrained):
     """With weight decay there is one optimum only. The bias decays too, hence it is a feature of the reference."""
     x, y, x_test, y_test = untrained
