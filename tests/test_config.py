@@ -400,6 +400,12 @@ def test_help_does_not_import_tensorflow(arguments):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            ["train", "--config=digits", "--data.source=tfds"],
+            "data.name: none given, but data.source tfds needs one; give",
+        ),
+        (["sweep"], "--config: none given; give a study"),
+        (["sweep", "--config=digits"], "--config: no file 'digits'; give a YAML file or one of: figure5"),
         (["train", "--data.source=folder"], "data.path: none given, but data.source folder needs one; give a folder"),
         (["train", "--data.source=arrays", "--data.path=nowhere.npz"], "data.path: nowhere.npz is not there; give an"),
         (["train", "--data.source=arrays", "--data.path=run"], "data.path: run is of another kind; give an .npz or"),

@@ -29,9 +29,9 @@ def run(arguments: list[str]) -> int:
     if file is None:
         if not {"-h", "--help"} & set(arguments):
             raise InputError("--config: none given; give a study, such as a YAML file of configs/studies")
-        _parser().parse_args(["--help"])
+        files.parse(parser(), ["--help"])
     study = Study.read(yaml_files.find(file, "studies"))
-    options, cells = study.cells(_parser, rest)
+    options, cells = study.cells(parser, rest)
     for cell in cells:
         check_data(cell.config.data)
     devices = tuple(part.strip() for part in options.devices.split(",")) if options.devices else ()
@@ -48,12 +48,13 @@ def run(arguments: list[str]) -> int:
     return BAD_INPUT if failures else DONE
 
 
-def _parser():
-    parser = files.OneLineParser(prog="simsiam-tf sweep", description=run.__doc__)
-    parser.add_argument("--jobs", type=int, default=1, help="cells side by side; on a CPU they share its cores")
-    parser.add_argument("--devices", type=str, default="", help="GPUs that the jobs are dealt out to, such as 0,1")
-    parser.add_argument("--results", type=str, default=os.path.join("runs", "results"), help="folder of results")
-    return parser
+def parser():
+    """Of the verb's own options."""
+    own = files.OneLineParser(prog="simsiam-tf sweep", description=run.__doc__)
+    own.add_argument("--jobs", type=int, default=1, help="cells side by side; on a CPU they share its cores")
+    own.add_argument("--devices", type=str, default="", help="GPUs that the jobs are dealt out to, such as 0,1")
+    own.add_argument("--results", type=str, default=os.path.join("runs", "results"), help="folder of results")
+    return own
 
 
 def _show(study, cells, results, output):

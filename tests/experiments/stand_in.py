@@ -41,12 +41,12 @@ def note(folder, what):
 
 
 def sweep(study, results, *arguments):
-    from simsiam_tf.cli.sweep import _parser
+    from simsiam_tf.cli.sweep import parser
     from simsiam_tf.experiments.results import Results
     from simsiam_tf.experiments.study import Study
     from simsiam_tf.experiments.sweep import Sweep
 
-    options, cells = Study.read(Path(study)).cells(_parser, list(arguments))
+    options, cells = Study.read(Path(study)).cells(parser, list(arguments))
     devices = tuple(options.devices.split(",")) if options.devices else ()
     command = [sys.executable, __file__, "train"]
     claims = Path(cells[0].config.output).parent / "claims"

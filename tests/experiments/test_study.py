@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from simsiam_tf.cli.sweep import _parser
+from simsiam_tf.cli.sweep import parser
 from simsiam_tf.errors import InputError
 from simsiam_tf.experiments.results import Results, figure, file_name, identity, outcome
 from simsiam_tf.experiments.study import Study
@@ -20,7 +20,7 @@ def read(tmp_path, text, *arguments):
     path = tmp_path / "study.yaml"
     path.write_text(text)
     study = Study.read(path)
-    return study, study.cells(_parser, list(arguments))[1]
+    return study, study.cells(parser, list(arguments))[1]
 
 
 def test_rows_times_grid_times_seeds(tmp_path):
@@ -94,7 +94,7 @@ def test_mistakes_in_one_line(tmp_path, text, message):
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_studies_can_be_run(path):
     study = Study.read(path)
-    cells = study.cells(_parser, [])[1]
+    cells = study.cells(parser, [])[1]
     assert len({file_name(cell.config) for cell in cells}) == len(study.rows) * len(study.seeds)
 
 

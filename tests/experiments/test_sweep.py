@@ -56,7 +56,7 @@ def notes(study):
 
 def markdown(study, results="results"):
     read = Study.read(study)
-    cells = read.cells(verb._parser, [])[1]
+    cells = read.cells(verb.parser, [])[1]
     return tables.markdown(read, cells, Results(study.parent / results))
 
 

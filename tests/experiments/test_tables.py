@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from simsiam_tf.cli.sweep import _parser
+from simsiam_tf.cli.sweep import parser
 from simsiam_tf.experiments import tables
 from simsiam_tf.experiments.results import Results, file_name
 from simsiam_tf.experiments.study import Study
@@ -28,7 +28,7 @@ rows:
   - {name: bad, set: {method.stop_gradient: false}}
 """)
     study = Study.read(path)
-    cells, results = study.cells(_parser, [])[1], Results(tmp_path)
+    cells, results = study.cells(parser, [])[1], Results(tmp_path)
     for cell in cells:
         accuracy = KNN[cell.row][cell.seed]
         rows = {

@@ -1,0 +1,31 @@
+"""Puts the tables of the studies into docs/study.md, from the results that are committed.
+
+python benchmarks/study_page.py
+"""
+
+import re
+from pathlib import Path
+
+from simsiam_tf.cli.sweep import parser
+from simsiam_tf.experiments.results import Results
+from simsiam_tf.experiments.study import Study
+from simsiam_tf.experiments.tables import markdown
+from simsiam_tf.settings import yaml_files
+
+ROOT = Path(__file__).parents[1]
+PAGE, RESULTS = ROOT / "docs" / "study.md", ROOT / "benchmarks" / "results" / "cells"
+SECTION = re.compile(r"(<!-- tables of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def with_tables(page: str) -> str:
+    """The page with today's tables between the marks `<!-- tables of STUDY -->` and `<!-- end -->`."""
+
+    def tables(found):
+        study = Study.read(yaml_files.find(found[2], "studies"))
+        return found[1] + markdown(study, study.cells(parser, [])[1], Results(RESULTS)) + found[3]
+
+    return SECTION.sub(tables, page)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(with_tables(PAGE.read_text()))
