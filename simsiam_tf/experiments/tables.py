@@ -61,7 +61,10 @@ def lines(study: Study, cells: list[Cell], results: Results) -> list[Line]:
     best = {name: set() for name in found}
     for column in filter(_is_accuracy, study.columns):
         known = {name: each[column] for name, each in samples.items() if each.get(column) is not None}
-        for name, bold in zip(known, highlighted(list(known.values())) if known else [], strict=True):
+        tested = any(sample.sd is not None for sample in known.values())  # single runs say nothing of chance
+        for name, bold in zip(
+            known, highlighted(list(known.values())) if tested else [False] * len(known), strict=True
+        ):
             best[name] |= {column} if bold else set()
     papers = {row.name: row.paper for row in study.rows}
     return [
@@ -88,16 +91,16 @@ def table(study: Study, rows: list[Line]) -> tuple[list[str], list[list[str]]]:
 
 
 def differences(study: Study, rows: list[Line]) -> tuple[list[str], list[list[str]]]:
-    """Each row against the first, in the study's first column of accuracies: titles and text cells.
+    """Each row against the first, in the study's first column of accuracies: titles and text cells; none for single runs.
 
     The interval is Welch's at 95 %; p is one-sided, for the better of the two being better, times the number of rows
     (Bonferroni).
     """
     column = next(filter(_is_accuracy, study.columns), None)
     first, *others = [row for row in rows if column and row.samples.get(column) is not None] or [None]
-    if not others:
-        return [], []
     pairs = [(row.samples[column], first.samples[column]) for row in others]
+    if all(one.sd is None or other.sd is None for one, other in pairs):
+        return [], []
     p_values = [welch(*sorted(pair, key=lambda sample: -sample.mean)) for pair in pairs]
     adjusted = bonferroni(p_values)
     header = [f"{title(column)} against {first.name}", "difference", "95 % interval", f"p x {len(pairs)}", ""]

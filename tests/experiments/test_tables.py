@@ -67,6 +67,14 @@ def test_both_tables(study):
     ]
 
 
+def test_single_runs_are_neither_judged_nor_set_in_bold(study):
+    read, cells, results = study
+    text = tables.markdown(read, cells[:3], results)  # of one seed
+    assert "| good | 80.0 | 70.0 | 0.25 |" in text
+    assert "**" not in text
+    assert "interval" not in text
+
+
 def test_missing_runs_are_counted(study, tmp_path):
     _, cells, _ = study
     for cell in cells[:1] + cells[2::3]:  # of "good" one, of "bad" all
