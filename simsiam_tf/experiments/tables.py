@@ -91,7 +91,7 @@ def table(study: Study, rows: list[Line]) -> tuple[list[str], list[list[str]]]:
 
 
 def differences(study: Study, rows: list[Line]) -> tuple[list[str], list[list[str]]]:
-    """Each row against the first, in the first column of accuracies: titles and text cells; none where all are single runs.
+    """Each row against the first, in the first column of accuracies: titles and text cells; none of single runs.
 
     The interval is Welch's at 95 %; p is one-sided, for the better of the two being better, times the number of rows
     (Bonferroni).
