@@ -115,6 +115,7 @@ class Sweep:
                     self._say(cell, "has its result")
                     continue
                 self.running.append(self._launch(cell, claim))
+                self._say(cell, f"started, see {cell.config.folder / 'log.txt'}")
                 started = True
         return started
 

@@ -165,7 +165,7 @@ class EvaluationSettings(Section):
         neighbors: k of the kNN classifier; auto: chosen for each row of the table without the test labels, by
             leave-one-out. The papers': 200. The monitor takes these if it is auto.
         temperature: Temperature of the kNN weights exp(cos / T); auto: chosen with k. The papers': 0.1.
-        linear_learning_rate: Base learning rate of the linear probe; auto: chosen for each row on a held-out fifth of
+        linear_learning_rate: Base learning rate of the linear probe; auto: chosen for each row on held-out fifths of
             its labels. The CIFAR-10 study's: 30.
         linear_epochs: Epochs of the linear probe at all labels; smaller shares do as many steps.
         supervised_steps: Steps of each supervised network.

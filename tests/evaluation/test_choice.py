@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy.special import softmax
+from sklearn.metrics import log_loss
 
 from simsiam_tf.evaluation import linear
 from simsiam_tf.evaluation.knn import choose_neighbors, knn_predict
@@ -61,7 +63,7 @@ def test_rates_side_by_side_are_rates_one_by_one():
 
 
 @pytest.mark.parametrize("scale", [1.0, 100.0])
-def test_the_rate_is_the_one_that_classifies_held_out_labels_best(scale):
+def test_the_rate_is_the_one_of_the_smallest_held_out_cross_entropy(scale):
     """Features a hundred times as large want a rate ten thousand times as small."""
     x, y = classes_of(400, noise=1.0)
     x *= scale
@@ -71,9 +73,15 @@ def test_the_rate_is_the_one_that_classifies_held_out_labels_best(scale):
         for held in range(5):
             known, asked = fold != held, fold == held
             probe = linear_probe(x[known], y[known], x[asked], y[asked], base_learning_rate=rate, epochs=10)
-            scores[rate] += probe.accuracy * asked.sum()
+            logits = x[asked] @ probe.kernel + probe.bias
+            scores[rate] += log_loss(y[asked], softmax(logits.astype(float), axis=1), labels=range(5)) * asked.sum()
     assert len(set(scores.values())) > 2
-    assert choose_rate(x, y, rates, epochs=10) == max(scores, key=scores.get)
+    assert choose_rate(x, y, rates, epochs=10) == min(scores, key=scores.get)
+
+
+def test_one_label_a_class_chooses_a_rate_that_is_not_sure_of_itself():
+    """No held-out label can be guessed; a classifier that is sure of a wrong one loses most."""
+    assert choose_rate(10 * np.eye(5, dtype=np.float32), np.arange(5), (30.0, 1.0, 0.01), epochs=20) == 0.01
 
 
 def test_a_rate_that_diverges_is_not_chosen():
