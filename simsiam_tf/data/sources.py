@@ -9,7 +9,9 @@ from PIL import Image
 
 from simsiam_tf.data.decode import array_squares, first_line
 from simsiam_tf.data.folder import folder
-from simsiam_tf.data.images import ArrayImages, ImageSet, RawImages
+from simsiam_tf.data.images import ArrayImages, ImageSet
+from simsiam_tf.data.loading import RawImages
+from simsiam_tf.data.renderings import Form, array_frames, resized_side
 from simsiam_tf.data.subsets import holdout, limited
 from simsiam_tf.data.tfrecords import tfds
 from simsiam_tf.errors import InputError
@@ -28,12 +30,13 @@ class Request:
 
     name: str | None
     path: str | None
-    store_size: int
+    form: Form
     train_split: str
     test_split: str | None
     validation_fraction: float
     memory_limit: float
     seed: int
+    views: bool
 
 
 def load(
@@ -50,6 +53,7 @@ def load(
     test_limit=None,
     seed=0,
     memory_limit_gb=4.0,
+    views=True,
 ):
     """Find, split and, where they fit, load the images of a source.
 
@@ -61,13 +65,18 @@ def load(
         image_size: side in pixels that the network will see.
         name: TFDS name.
         path: folder of images, array file, or TFDS data_dir.
-        store_size: side at which images are kept; default image_size, above 64 px 8/7 of it (256 for 224).
+        store_size: side up to which the pictures that views are cut from are kept; default four times image_size,
+            from 128 px on 512 px, above 224 px 16/7 of it. Sets of square arrays are resized to it; default image_size,
+            above 64 px their own side from 8/7 to 16/7 of it.
         validation_fraction: share of the training images held out by seed, stratified if labelled, as the
             test set.
         train_split, test_split: names of TFDS splits or of sub-folders.
         limit, test_limit: use only so many images, drawn by seed after the split.
         seed: seed of the hold-out split and the limits.
         memory_limit_gb: a train or test set above this size stays on disk and is decoded when read.
+        views: whether views will be cut from the train set; if not, only its frames are kept. Of the test set only
+            frames are kept: the squares of side image_size that are evaluated and embedded, see
+            `renderings.to_frame`, which do not depend on store_size.
 
     Returns:
         Splits(train, test); test is None if the source has none and nothing is held out.
@@ -77,8 +86,6 @@ def load(
     """
     if source not in SOURCES:
         raise InputError(f"data.source: {source} is unknown; use one of {', '.join(sorted(SOURCES))}")
-    if store_size is None:
-        store_size = image_size if image_size <= 64 else round(image_size * 8 / 7)
     sizes = {"image_size": image_size, "store_size": store_size, "limit": limit, "test_limit": test_limit}
     for argument, value in sizes.items():
         if value is not None and value < 1:
@@ -90,12 +97,13 @@ def load(
     if memory_limit_gb < 0:
         raise InputError(f"data.memory_limit_gb: {memory_limit_gb} is negative; use 0 to stream from disk, or more")
     memory_limit = memory_limit_gb * 1e9
-    request = Request(name, path, store_size, train_split, test_split, validation_fraction, memory_limit, seed)
+    form = Form(image_size, store_size)
+    request = Request(name, path, form, train_split, test_split, validation_fraction, memory_limit, seed, views)
     train, test = SOURCES[source](request)
     if validation_fraction and test is None:
         train, test = _held_out(train, validation_fraction, seed)
-    train = _ready(train, limit, request)
-    return Splits(train, None if test is None else _ready(test, test_limit, request))
+    train = _ready(train, limit, request, views)
+    return Splits(train, None if test is None else _ready(test, test_limit, request, views=False))
 
 
 def from_arrays(images, labels=None, side=None):
@@ -123,9 +131,12 @@ def digits(request):
 
     data = load_digits()
     pixels = np.round(data.images * (255 / 16)).astype(np.uint8)
-    images = array_squares(pixels, request.store_size, Image.Resampling.BICUBIC)
+    form, bicubic = request.form, Image.Resampling.BICUBIC
+    side, _ = form.of_shape(*pixels.shape[1:])
+    images = array_squares(pixels, side, bicubic)
+    frames = None if side == resized_side(form.frame) else array_frames(pixels, form.frame, bicubic)
     class_names = tuple(str(name) for name in data.target_names)
-    whole = ArrayImages(images, "digits", None, data.target, class_names)
+    whole = ArrayImages(images, "digits", None, data.target, class_names, None, frames, form.frame)
     return _held_out(whole, request.validation_fraction or 0.2, request.seed)
 
 
@@ -164,7 +175,7 @@ def _read_arrays(path):
 def _raw(content, prefix, path, request):
     where = f"data.path: {path}, {prefix}images"
     images, labels = _checked_arrays(content[f"{prefix}images"], content.get(f"{prefix}labels"), where)
-    return RawImages(images, f"{path.stem}/{'test' if prefix else 'train'}", request.store_size, labels)
+    return RawImages(images, f"{path.stem}/{'test' if prefix else 'train'}", request.form, labels)
 
 
 def _checked_arrays(images, labels, where):
@@ -194,9 +205,11 @@ def _held_out(images, fraction, seed):
     return images.take(rest), images.take(held)
 
 
-def _ready(images, limit, request):
+def _ready(images, limit, request, views):
     if limit is not None and limit < len(images):
         images = images.take(limited(len(images), limit, request.seed))
+    images = images.measured()
+    images.views = views
     return images.load() if images.nbytes <= request.memory_limit else images.checked()
 
 
