@@ -50,7 +50,7 @@ def parse():
 class GivenViews(SimSiam):
     """SimSiam whose training data are the two views themselves."""
 
-    def draw_views(self, images, step, stream=0):
+    def draw_views(self, images, step, stream=0, sizes=None):
         return list(images)
 
 

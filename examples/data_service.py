@@ -81,7 +81,7 @@ def train(arguments):
     """Fit a small SimSiam for the rest of its epochs; returns the model."""
     a = arguments
     batches = served_batches(a.servers)
-    batch_size = batches.element_spec.shape[0]
+    batch_size = tf.nest.flatten(batches.element_spec)[0].shape[0]
     if a.model and os.path.exists(a.model):
         model = keras.models.load_model(a.model, safe_mode=True)
     else:

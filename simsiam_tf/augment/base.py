@@ -12,7 +12,8 @@ class AugmentationLayer(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
     """Base of the augmentations. A subclass states `draw` and `augment_images`.
 
     `layer(images, seed)` is a pure function of both; `layer(images, seed, part, parts)` gives the views of a batch cut
-    into `parts` equal parts for the part with number `part`. `layer(images)` and `layer({"images": ..., "labels":
+    into `parts` equal parts for the part with number `part`; with `sizes`, integers (n, 2), image i is only the first
+    sizes[i] rows and columns of what is given. `layer(images)` and `layer({"images": ..., "labels":
     ...})` keep keras-cv's contract and take the seed from TensorFlow's global generator.
 
     Pixels are float32 under every dtype policy: bfloat16 has too few digits for 256 levels. Layers return
@@ -33,7 +34,7 @@ class AugmentationLayer(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
         """Random parameters, independent per image.
 
         Args:
-            n, h, w: number of images, height and width: integers or scalar tensors.
+            n, h, w: number of images, height and width: integers or scalar tensors; h and w also (n,).
             seed: integer tensor (2,).
 
         Returns:
@@ -41,10 +42,12 @@ class AugmentationLayer(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
         """
         raise NotImplementedError
 
-    def call(self, inputs, seed=None, part=0, parts=1):
+    def call(self, inputs, seed=None, part=0, parts=1, sizes=None):
         if seed is None:
             return super().call(inputs)
         n, h, w = tf.unstack(tf.shape(inputs)[:3])
+        if sizes is not None:  # of the images' own rows; what the other parts' rows draw is left out below
+            h, w = tf.unstack(tf.tile(sizes, [parts, 1]), axis=1)
         drawn = self.draw(parts * n, h, w, seed)
         if parts > 1:  # the images' own rows of what the whole batch draws
             drawn = {name: tf.reshape(rows, [parts, n, *rows.shape[1:]])[part] for name, rows in drawn.items()}

@@ -19,6 +19,8 @@ TRIES = 10  # torchvision RandomResizedCrop.get_params
 class Resize(AugmentationLayer):
     """The whole image, resized to a square as Pillow's antialiased bilinear filter does it.
 
+    Of pictures that have sizes of their own, the middle square: squeezed, each would be in other proportions.
+
     Args:
         size: side of the output in pixels.
         flip: probability of a flip, left to right.
@@ -33,8 +35,11 @@ class Resize(AugmentationLayer):
         self.flip = flip
 
     def draw(self, n, h, w, seed):
-        zero, h, w = (tf.fill([n], tf.cast(value, tf.float32)) for value in (0, h, w))
-        return {"box": tf.stack([zero, zero, h, w], axis=1), "flip": uniform([n], seed) < self.flip}
+        own = tf.convert_to_tensor(h).shape.rank == 1
+        h, w = (tf.broadcast_to(tf.cast(value, tf.float32), [n]) for value in (h, w))
+        height, width = (tf.minimum(h, w),) * 2 if own else (h, w)
+        box = tf.stack([(h - height) // 2, (w - width) // 2, height, width], axis=1)
+        return {"box": box, "flip": uniform([n], seed) < self.flip}
 
     def augment_images(self, images, transformations, **kwargs):
         top, left, height, width = tf.unstack(transformations["box"], axis=1)
@@ -74,12 +79,12 @@ class RandomResizedCrop(Resize):
         self.ratio = tuple(ratio)
 
     def draw(self, n, h, w, seed):
-        h, w = tf.cast(h, tf.float32), tf.cast(w, tf.float32)
+        h, w = (tf.broadcast_to(tf.cast(value, tf.float32), [n]) for value in (h, w))
         random = uniform([n, 2 * TRIES + 3], seed)
-        area = h * w * between(random[:, :TRIES], *self.area)
+        area = (h * w)[:, None] * between(random[:, :TRIES], *self.area)
         ratio = tf.exp(between(random[:, TRIES : 2 * TRIES], *map(math.log, self.ratio)))
         width, height = tf.round(tf.sqrt(area * ratio)), tf.round(tf.sqrt(area / ratio))  # (n, tries)
-        fits = (width > 0) & (width <= w) & (height > 0) & (height <= h)
+        fits = (width > 0) & (width <= w[:, None]) & (height > 0) & (height <= h[:, None])
         first = tf.one_hot(tf.argmax(tf.cast(fits, tf.int32), axis=1), TRIES)  # argmax is the first of equals
         any_fits = tf.reduce_any(fits, axis=1)
         height = tf.where(any_fits, tf.reduce_sum(first * height, axis=1), self.fallback_height(h, w))

@@ -86,6 +86,8 @@ class Augmenter(keras.layers.Layer):
         seed: int32 (2,). The views depend on images and seed alone.
         part, parts: the images are part number `part`, from 0, of a batch cut into `parts` equal parts: they get the
             views that they get in the whole batch. `part` may be a tensor.
+        sizes: integers (n, 2), height and width of pictures that lie in the top left corners of the images; default:
+            they fill them.
 
     Output shape: (n, image_size, image_size, 3) float32 in [0, 255].
 
@@ -147,11 +149,12 @@ class Augmenter(keras.layers.Layer):
         """Nothing to create: no layer of the stack has variables."""
         self.built = True
 
-    def call(self, images, seed, part=0, parts=1):
+    def call(self, images, seed, part=0, parts=1, sizes=None):
         views = tf.cast(images, tf.float32)
         seeds = tf.random.split(seed, len(self.layers), alg="philox")
         for layer, layer_seed in zip(self.layers, tf.unstack(seeds), strict=True):
-            views = layer(views, layer_seed, part=part, parts=parts)
+            views = layer(views, layer_seed, part=part, parts=parts, sizes=sizes)
+            sizes = None  # the first layer's views fill their squares
         return views
 
     def compute_output_shape(self, images_shape, seed_shape=None):

@@ -4,18 +4,24 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from simsiam_tf.augment import Resize
 
-def view_grid(model, images, step=0):
+
+def view_grid(model, images, step=0, sizes=None):
     """One uint8 picture (rows, columns, 3): each image above its views, as the model draws them at `step`.
 
     Args:
         model: A method with `draw_views`.
         images: uint8 (n, h, w, 3).
         step: Training step whose randomness is used.
+        sizes: int (n, 2), where pictures are smaller than the images, see `ImageSet.whole`; their middle is shown.
     """
-    views = [np.asarray(view) for view in model.draw_views(tf.constant(images), step)]
+    views = [np.asarray(view) for view in model.draw_views(tf.constant(images), step, sizes=sizes)]
     side = max(view.shape[1] for view in views)
-    originals = np.asarray(tf.image.resize(images, (side, side), antialias=True))
+    if sizes is None:
+        originals = np.asarray(tf.image.resize(images, (side, side), antialias=True))
+    else:
+        originals = np.asarray(Resize(side)(images, (0, 0), sizes=sizes))
     rows = []
     for row in (originals, *views):  # a small view stands in the middle of its white square
         before = (side - row.shape[1]) // 2 + 1
@@ -32,11 +38,12 @@ class ViewImages(keras.callbacks.Callback):
         images: uint8 (n, h, w, 3), few.
         log_dir: Folder of the event files.
         every: Epochs between two pictures.
+        sizes: As in `view_grid`.
     """
 
-    def __init__(self, images, log_dir, every=50):
+    def __init__(self, images, log_dir, every=50, sizes=None):
         super().__init__()
-        self.images, self.log_dir, self.every = images, str(log_dir), every
+        self.images, self.log_dir, self.every, self.sizes = images, str(log_dir), every, sizes
 
     def on_train_begin(self, logs=None):
         self._writer = tf.summary.create_file_writer(self.log_dir)
@@ -44,9 +51,8 @@ class ViewImages(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if epoch % self.every == 0:
             with self._writer.as_default():
-                tf.summary.image(
-                    "views", view_grid(self.model, self.images, int(self.model.step.numpy()))[None], step=epoch
-                )
+                grid = view_grid(self.model, self.images, int(self.model.step.numpy()), self.sizes)
+                tf.summary.image("views", grid[None], step=epoch)
 
     def on_train_end(self, logs=None):
         self._writer.close()

@@ -30,7 +30,7 @@ def run(arguments: list[str]) -> int:
     prepare_process(config)
     backbone = folder.load_backbone()
     with Interrupt():
-        result = evaluate(config, backbone, load_data(config), log.info)
+        result = evaluate(config, backbone, load_data(config, views=False), log.info)
     trained = {k: v for k, v in (folder.read_result() or {}).items() if k not in ("knn_accuracy", "linear_accuracy")}
     result = trained | result
     folder.write_json(folder.result, result)

@@ -1,8 +1,7 @@
-"""From any image file or array to an upright uint8 RGB square; all resizing of this package is here.
+"""From any image file or array to upright RGB pixels, and to the square in their middle.
 
-A square is cut from the middle of the image, as long as its shorter side, and resized with Pillow's
-antialiased bilinear filter. That equals "resize the shorter side, then centre crop" of the ImageNet protocol
-(He et al. 2016).
+Of small pictures that square is what is evaluated, and of square arrays what is trained on; what else is made of a
+picture is in `renderings.py`.
 """
 
 import numpy as np
@@ -16,8 +15,8 @@ class UnreadableImage(Exception):
     """This one file cannot be used; the message says why. Callers skip or replace the file."""
 
 
-def read_square(file, side):
-    """Decode one encoded image to uint8 (side, side, 3).
+def read_images(file, *needs):
+    """Decode one encoded image to Pillow images, RGB, one for each need.
 
     The EXIF orientation is applied, transparency is laid over white (as a browser does), CMYK is converted
     without its colour profile, 16-bit gray is scaled to 8 bits, an animation or a multi-page file gives its
@@ -25,32 +24,48 @@ def read_square(file, side):
 
     Args:
         file: path or binary file object.
-        side: side of the square in pixels.
+        *needs: functions of the image's (width, height) to the smallest that will do. A JPEG is decoded at 1/2, 1/4 or
+            1/8 of its size where neither side gets shorter than that.
 
     Raises:
         UnreadableImage: the file is missing, no image, truncated, of float pixels, or has more than
             `PIL.Image.MAX_IMAGE_PIXELS` pixels.
     """
+    decoded, sizes = {}, []
     try:
-        with Image.open(file, formats=FORMATS) as image:
-            _refuse_bomb(image)
-            # JPEG only: decode at 1/2, 1/4 or 1/8 of the size, no smaller than twice the side, so that the
-            # filter below still does the antialiasing.
-            image.draft(None, (2 * side, 2 * side))
-            image.load()
-            return np.asarray(to_square(to_rgb(_upright(image)), side))
+        for need in needs:
+            with Image.open(file, formats=FORMATS) as image:
+                _refuse_bomb(image)
+                image.draft(None, need(image.size))
+                sizes.append(image.size)
+                if image.size not in decoded:
+                    image.load()
+                    decoded[sizes[-1]] = to_rgb(_upright(image))
     except UnreadableImage:
         raise
     except Exception as error:
         # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error and more.
         raise UnreadableImage(_reason(error)) from error
+    return [decoded[size] for size in sizes]
+
+
+def read_square(file, side):
+    """The middle square of one encoded image as uint8 (side, side, 3); raises what `read_images` raises."""
+    # Decoded at no less than twice the side, so that the filter still does the antialiasing.
+    (image,) = read_images(file, lambda size: (2 * side, 2 * side))
+    return np.asarray(to_square(image, side))
 
 
 def check_header(file):
-    """Raise UnreadableImage if `file` is no image or too large; reads a few bytes and decodes no pixel."""
+    """Length of the longer side in pixels, from a few bytes; no pixel is decoded.
+
+    Raises:
+        UnreadableImage: `file` is no image or too large.
+    """
     try:
         with Image.open(file, formats=FORMATS) as image:
             _refuse_bomb(image)
+            return max(image.size)
     except UnreadableImage:
         raise
     except Exception as error:
@@ -73,7 +88,7 @@ def to_rgb(image):
 
 
 def to_square(image, side, resample=Image.Resampling.BILINEAR):
-    """The middle square of a Pillow image, resized to (side, side)."""
+    """The middle square of a Pillow image, as long as its shorter side, resized to (side, side)."""
     width, height = image.size
     short = min(width, height)
     # Whole pixels: at equal size the crop is then exact, not shifted by half a pixel and blurred.

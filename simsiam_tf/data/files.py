@@ -10,8 +10,10 @@ import numpy as np
 from tqdm import tqdm
 
 from simsiam_tf.atomic import replacing
-from simsiam_tf.data.decode import UnreadableImage, check_header, read_square
-from simsiam_tf.data.images import CHUNK, ArrayImages, ImageSet
+from simsiam_tf.data.decode import UnreadableImage, check_header, read_images, read_square
+from simsiam_tf.data.images import ImageSet
+from simsiam_tf.data.loading import CHUNK, Kept
+from simsiam_tf.data.renderings import placed, to_frame, to_whole
 from simsiam_tf.errors import InputError
 
 log = logging.getLogger("simsiam_tf.data")
@@ -21,11 +23,18 @@ MAX_REPLACEMENTS = 1000
 
 
 class FileImages(ImageSet):
-    """Image files below the folder `root`; ids are their paths relative to it."""
+    """Image files below the folder `root`; ids are their paths relative to it.
 
-    def __init__(self, root, name, side, ids, labels=None, class_names=None):
-        super().__init__(name, side, ids, labels, class_names)
+    Args:
+        form: the `Form` that they get.
+        shape: height and width where all are of one shape; None: each has its own.
+    """
+
+    def __init__(self, root, name, form, ids, labels=None, class_names=None, shape=None):
+        side, sized = form.of_shape(*shape) if shape else (form.side, True)
+        super().__init__(name, side, ids, labels, class_names, form.frame, sized)
         self.root = Path(root)
+        self._form, self._headers = form, {}
 
     def open(self, image_id):
         """What Pillow can open for this id: a path or a binary file object.
@@ -38,50 +47,82 @@ class FileImages(ImageSet):
             raise UnreadableImage("not a file")  # a pipe would be waited for
         return path
 
-    def gather(self, indices):
-        """Images of these rows. An unreadable one is replaced by the next readable row's, for good: the row
-        takes over that id and label too, so that images, ids and labels always belong together."""
-        images = np.empty((len(indices), *self.image_shape), np.uint8)
-        for place, (row, image) in enumerate(zip(indices, threads().map(self._decode, indices), strict=True)):
-            images[place] = self._replace(row, image) if isinstance(image, UnreadableImage) else image
-        return images
+    def whole(self, indices):
+        """As for every ImageSet. An unreadable image is replaced by the next readable row's, for good: the row takes
+        over that id and label too, so that images, ids and labels always belong together."""
+        squares, sizes = placed(self._read(self._whole, indices), self.side)
+        return squares, sizes if self.sized else None
+
+    def frames(self, indices):
+        """As for every ImageSet; unreadable images are replaced as in `whole`."""
+        return np.stack(self._read(self._frame, indices))
 
     def load(self):
-        images = np.empty((len(self), *self.image_shape), np.uint8)
-        good, bad = [], {}
-        for row, image in self._each(self._decode, "decoding"):
-            if isinstance(image, UnreadableImage):
-                bad[self.ids[row]] = image
+        kept, good, bad = Kept(self, len(self)), [], {}
+        for row, made in self._each(self._attempt(self._both), "decoding"):
+            if isinstance(made, UnreadableImage):
+                bad[self.ids[row]] = made
             else:
-                images[len(good)] = image
+                kept.add(*made)
                 good.append(row)
         readable = self._without(bad, good)
-        loaded = ArrayImages(images[: len(good)], self.name, readable.ids, readable.labels, self.class_names)
+        loaded = kept.images(readable.ids, readable.labels, self.class_names)
         loaded.skipped = readable.skipped
         return loaded
 
+    def measured(self):
+        self._headers = dict(self._each(self._attempt(self._header), "checking"))
+        longest = [side for side in self._headers.values() if not isinstance(side, UnreadableImage)]
+        if self.sized:
+            self.side = min(self.side, max(longest, default=self.side))
+        return self
+
     def checked(self):
-        good, bad = [], {}
-        for row, error in self._each(self._check, "checking"):
-            if error is None:
-                good.append(row)
-            else:
-                bad[self.ids[row]] = error
-        return self._without(bad, good)
+        bad = {row: found for row, found in self._headers.items() if isinstance(found, UnreadableImage)}
+        good = [row for row in self._headers if row not in bad]
+        return self._without({self.ids[row]: error for row, error in bad.items()}, good)
 
-    def _decode(self, row):
-        """The square, or UnreadableImage as a value: raised, it would end the whole map of the pool."""
-        try:
+    def _header(self, row):
+        return check_header(self.open(self.ids[row]))
+
+    def _whole(self, row):
+        if not self.sized:
             return read_square(self.open(self.ids[row]), self.side)
-        except UnreadableImage as error:
-            return error
+        (image,) = read_images(self.open(self.ids[row]), self._form.need_of_whole)
+        return np.asarray(to_whole(image, self.side))
 
-    def _check(self, row):
-        try:
-            check_header(self.open(self.ids[row]))
-        except UnreadableImage as error:
-            return error
-        return None
+    def _frame(self, row):
+        (image,) = read_images(self.open(self.ids[row]), self._form.need_of_frame)
+        return np.asarray(to_frame(image, self.frame))
+
+    def _both(self, row):
+        """What `Kept` keeps of this row."""
+        if self.sized and self.views:  # decoded once where that does for both
+            needs = self._form.need_of_whole, self._form.need_of_frame
+            large, image = read_images(self.open(self.ids[row]), *needs)
+            whole, frame = np.asarray(to_whole(large, self.side)), np.asarray(to_frame(image, self.frame))
+            return whole[None], whole.shape[:2], frame[None]
+        square = self._whole(row)[None] if self.keeps_squares else None
+        return square, None, self._frame(row)[None] if self.frames_apart else None
+
+    def _attempt(self, make):
+        """`make`, with UnreadableImage as a value: raised, it would end the whole map of the pool."""
+
+        def attempt(row):
+            try:
+                return make(row)
+            except UnreadableImage as error:
+                return error
+
+        return attempt
+
+    def _read(self, make, indices):
+        """What `make` gives for each of these rows; an unreadable one gives way to the next readable row, for good."""
+        found = threads().map(self._attempt(make), indices)
+        return [
+            self._replace(row, made, make) if isinstance(made, UnreadableImage) else made
+            for row, made in zip(indices, found, strict=True)
+        ]
 
     def _each(self, function, verb):
         """Yield (row, function(row)) in order, computed by threads; a progress bar comes after 2 seconds."""
@@ -109,11 +150,11 @@ class FileImages(ImageSet):
         kept.skipped = {name: str(error) for name, error in bad.items()}
         return kept
 
-    def _replace(self, row, error):
+    def _replace(self, row, error, make):
         name = self.ids[row]
         for step in range(1, min(len(self), MAX_REPLACEMENTS)):
             other = (row + step) % len(self)
-            image = self._decode(other)
+            image = self._attempt(make)(other)
             if not isinstance(image, UnreadableImage):
                 taker = self.ids[other]
                 names = shown(name), self.name, error, shown(taker)

@@ -27,10 +27,10 @@ def folder(request):
         raise InputError(
             f"data.path: {root} cannot be opened ({error.strerror}); give a folder of image files"
         ) from error
-    train = _images(root, train_part, request.store_size)
+    train = _images(root, train_part, request.form)
     if test_part is None or not request.own_test:
         return train, None
-    return train, _images(root, test_part, request.store_size, class_names=train.class_names)
+    return train, _images(root, test_part, request.form, class_names=train.class_names)
 
 
 def _parts(root, request):
@@ -43,14 +43,14 @@ def _parts(root, request):
     return "", None
 
 
-def _images(root, part, side, class_names=None):
+def _images(root, part, form, class_names=None):
     ids = sorted(_image_files(root, part))
     if not ids:
         known = " ".join(EXTENSIONS)
         raise InputError(f"data.path: {root / part} has no image files; give a folder with files of type {known}")
     parents = _classes(ids, part)
     if parents is None or (class_names is None and len(set(parents)) == 1):
-        return FileImages(root, root.name + f"/{part}" * bool(part), side, ids)
+        return FileImages(root, root.name + f"/{part}" * bool(part), form, ids)
     class_names = class_names or tuple(sorted(set(parents)))
     unknown = sorted(set(parents) - set(class_names))
     if unknown:
@@ -59,7 +59,7 @@ def _images(root, part, side, class_names=None):
             f"{', '.join(class_names)}; give both parts the same sub-folders"
         )
     labels = [class_names.index(parent) for parent in parents]
-    return FileImages(root, root.name + f"/{part}" * bool(part), side, ids, labels, class_names)
+    return FileImages(root, root.name + f"/{part}" * bool(part), form, ids, labels, class_names)
 
 
 def _image_files(root, part):

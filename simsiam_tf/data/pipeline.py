@@ -31,14 +31,16 @@ def training_batches(
         seed: 0 or a positive int.
         start_step: steps already done, over all epochs.
         with_labels: deliver (images, labels).
-        with_rows: deliver {"images": ..., "rows": ...} in place of images, with the images' numbers in the set.
+        with_rows: deliver {"images": ..., "rows": ...} in place of images, with their numbers in the set.
         steps: number of batches; None for no end.
         stride: deliver every `stride`-th step: with m input hosts, host i starts at step i and has stride m.
         part, parts: cut every batch into `parts` equal parts and deliver the one with number `part`, from 0.
 
     Returns:
-        tf.data.Dataset of uint8 (batch_size / parts, h, w, 3), or of (images, int64 (batch_size / parts,)); row numbers
-        are int64 (batch_size / parts,).
+        tf.data.Dataset of uint8 (batch_size / parts, side, side, 3), or of (images, int64 (batch_size / parts,)). Where
+        pictures have sizes of their own, {"images": ..., "sizes": ...} stands in place of images; sizes are int32
+        (batch_size / parts, 2), the rows and columns that a picture takes from the top left corner. Row numbers are
+        int64 (batch_size / parts,).
 
     Raises:
         InputError: the batch is larger than the set or has no such parts, labels are missing, or a number is negative.
@@ -60,6 +62,13 @@ def training_batches(
     generator(seed, "epoch")  # A bad seed is refused here, not by a worker thread of tf.data.
 
     share = batch_size // parts
+    specs = {"images": (tf.uint8, image_set.image_shape)}  # type, and shape of one
+    if with_labels:
+        specs["labels"] = tf.int64, ()
+    if with_rows:
+        specs["rows"] = tf.int64, ()
+    if image_set.sized:
+        specs["sizes"] = tf.int32, (2,)
 
     @functools.lru_cache(maxsize=2)
     def order(epoch):
@@ -68,23 +77,24 @@ def training_batches(
     def batch(step):
         epoch, start = divmod(int(step) * batch_size, len(image_set) // batch_size * batch_size)
         rows = order(epoch)[start + part * share :][:share]
-        images = image_set.gather(rows)
+        images, sizes = image_set.whole(rows)
         # After the images: a row whose file turns out bad takes over its replacement's label.
-        labels = [image_set.labels[rows]] if with_labels else []
-        return [images, *labels, *([rows] if with_rows else [])]
-
-    shapes = [(share, *image_set.image_shape), *[(share,)] * (with_labels + with_rows)]
-    types = [tf.uint8, *[tf.int64] * (with_labels + with_rows)]
+        labels = image_set.labels[rows] if with_labels else None
+        values = {"images": images, "labels": labels, "rows": rows, "sizes": sizes}
+        return [values[name] for name in specs]
 
     def draw(step):
-        drawn = tf.numpy_function(batch, [step], types)
-        images, *others = [tf.ensure_shape(value, shape) for value, shape in zip(drawn, shapes, strict=True)]
-        if with_rows:
-            images = {"images": images, "rows": others.pop()}
-        return (images, *others) if with_labels else images
+        drawn = tf.numpy_function(batch, [step], [dtype for dtype, _ in specs.values()])
+        values = {
+            name: tf.ensure_shape(value, [share, *shape])
+            for value, (name, (_, shape)) in zip(drawn, specs.items(), strict=True)
+        }
+        labels = values.pop("labels", None)
+        images = values if len(values) > 1 else values["images"]
+        return images if labels is None else (images, labels)
 
     dataset = tf.data.Dataset.counter(start=start_step, step=stride, dtype=tf.int64)
     if steps is not None:
         dataset = dataset.take(steps)
-    # Sequential on purpose: decoding runs in parallel inside `gather`, and the next batches are made ahead.
+    # Sequential on purpose: decoding runs in parallel inside `whole`, and the next batches are made ahead.
     return dataset.map(draw).prefetch(2)

@@ -9,7 +9,9 @@ from PIL import Image
 
 from simsiam_tf.data.decode import array_squares, first_line
 from simsiam_tf.data.folder import folder
-from simsiam_tf.data.images import ArrayImages, ImageSet, RawImages
+from simsiam_tf.data.images import ArrayImages, ImageSet
+from simsiam_tf.data.loading import RawImages
+from simsiam_tf.data.renderings import Form, array_frames, resized_side
 from simsiam_tf.data.subsets import holdout, limited
 from simsiam_tf.data.tfrecords import tfds
 from simsiam_tf.errors import InputError
@@ -28,13 +30,14 @@ class Request:
 
     name: str | None
     path: str | None
-    store_size: int
+    form: Form
     train_split: str
     test_split: str | None
     validation_fraction: float
     own_test: bool  # whether the source's own test images are wanted
     memory_limit: float
     seed: int
+    views: bool
 
 
 def load(
@@ -52,6 +55,7 @@ def load(
     test_limit=None,
     seed=0,
     memory_limit_gb=4.0,
+    views=True,
 ):
     """Find, split and, where they fit, load the images of a source.
 
@@ -63,7 +67,9 @@ def load(
         image_size: side in pixels that the network will see.
         name: TFDS name.
         path: folder of images, array file, or TFDS data_dir.
-        store_size: side at which images are kept; default image_size, above 64 px 8/7 of it (256 for 224).
+        store_size: side up to which the pictures that views are cut from are kept; default four times image_size,
+            from 128 px on 512 px, above 224 px 16/7 of it. Sets of square arrays are resized to it; default image_size,
+            above 64 px their own side from 8/7 to 16/7 of it.
         validation_fraction: share of the training images held out by seed, stratified if labelled.
         split: what to test on: "test", the source's own test images; "validation", those held out; "auto", the latter
             if there are any.
@@ -71,6 +77,9 @@ def load(
         limit, test_limit: use only so many images, drawn by seed after the split.
         seed: seed of the hold-out split and the limits.
         memory_limit_gb: a train or test set above this size stays on disk and is decoded when read.
+        views: whether views will be cut from the train set; if not, only its frames are kept. Of the test set only
+            frames are kept: the squares of side image_size that are evaluated and embedded, see
+            `renderings.to_frame`, which do not depend on store_size.
 
     Returns:
         Splits(train, test); test is None if the source has none and nothing is held out.
@@ -80,8 +89,6 @@ def load(
     """
     if source not in SOURCES:
         raise InputError(f"data.source: {source} is unknown; use one of {', '.join(sorted(SOURCES))}")
-    if store_size is None:
-        store_size = image_size if image_size <= 64 else round(image_size * 8 / 7)
     sizes = {"image_size": image_size, "store_size": store_size, "limit": limit, "test_limit": test_limit}
     for argument, value in sizes.items():
         if value is not None and value < 1:
@@ -97,9 +104,10 @@ def load(
         raise InputError(
             "evaluation.split: validation, but data.validation_fraction 0 holds nothing out; give 0.2, or split test"
         )
-    own_test = split == "test" or not held_out
+    own_test, memory_limit = split == "test" or not held_out, memory_limit_gb * 1e9
+    form = Form(image_size, store_size)
     request = Request(
-        name, path, store_size, train_split, test_split, validation_fraction, own_test, memory_limit_gb * 1e9, seed
+        name, path, form, train_split, test_split, validation_fraction, own_test, memory_limit, seed, views
     )
     train, test = SOURCES[source](request)
     if split == "test" and test is None:
@@ -107,8 +115,8 @@ def load(
     if held_out:
         train, validation = _held_out(train, validation_fraction, seed)
         test = validation if test is None else test
-    train = _ready(train, limit, request)
-    return Splits(train, None if test is None else _ready(test, test_limit, request))
+    train = _ready(train, limit, request, views)
+    return Splits(train, None if test is None else _ready(test, test_limit, request, views=False))
 
 
 def from_arrays(images, labels=None, side=None):
@@ -136,9 +144,12 @@ def digits(request):
 
     data = load_digits()
     pixels = np.round(data.images * (255 / 16)).astype(np.uint8)
-    images = array_squares(pixels, request.store_size, Image.Resampling.BICUBIC)
+    form, bicubic = request.form, Image.Resampling.BICUBIC
+    side, _ = form.of_shape(*pixels.shape[1:])
+    images = array_squares(pixels, side, bicubic)
+    frames = None if side == resized_side(form.frame) else array_frames(pixels, form.frame, bicubic)
     class_names = tuple(str(name) for name in data.target_names)
-    whole = ArrayImages(images, "digits", None, data.target, class_names)
+    whole = ArrayImages(images, "digits", None, data.target, class_names, None, frames, form.frame)
     return (whole, None) if request.validation_fraction else _held_out(whole, 0.2, request.seed)
 
 
@@ -177,7 +188,7 @@ def _read_arrays(path):
 def _raw(content, prefix, path, request):
     where = f"data.path: {path}, {prefix}images"
     images, labels = _checked_arrays(content[f"{prefix}images"], content.get(f"{prefix}labels"), where)
-    return RawImages(images, f"{path.stem}/{'test' if prefix else 'train'}", request.store_size, labels)
+    return RawImages(images, f"{path.stem}/{'test' if prefix else 'train'}", request.form, labels)
 
 
 def _checked_arrays(images, labels, where):
@@ -207,9 +218,11 @@ def _held_out(images, fraction, seed):
     return images.take(rest), images.take(held)
 
 
-def _ready(images, limit, request):
+def _ready(images, limit, request, views):
     if limit is not None and limit < len(images):
         images = images.take(limited(len(images), limit, request.seed))
+    images = images.measured()
+    images.views = views
     return images.load() if images.nbytes <= request.memory_limit else images.checked()
 
 

@@ -11,9 +11,9 @@ import struct
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf.data.decode import UnreadableImage, array_squares, first_line
+from simsiam_tf.data.decode import UnreadableImage, first_line
 from simsiam_tf.data.files import FileImages, threads
-from simsiam_tf.data.images import ArrayImages
+from simsiam_tf.data.loading import Kept, RawImages
 from simsiam_tf.errors import InputError
 
 
@@ -25,10 +25,10 @@ def tfds(request):
             uint8 images.
     """
     builder = _builder(request)
-    train = _split(builder, request.train_split, "data.train_split", request)
+    train = _split(builder, request.train_split, "data.train_split", request, request.views)
     if not request.own_test or not request.test_split:
         return train, None
-    return train, _split(builder, request.test_split, "data.test_split", request)
+    return train, _split(builder, request.test_split, "data.test_split", request, views=False)
 
 
 def _builder(request):
@@ -58,7 +58,7 @@ def _builder(request):
     return builder
 
 
-def _split(builder, split, argument, request):
+def _split(builder, split, argument, request, views):
     known = ", ".join(builder.info.splits)
     try:
         n = builder.info.splits[split].num_examples
@@ -74,9 +74,13 @@ def _split(builder, split, argument, request):
             f"{', '.join(builder.info.features)}; "
             "use an image classification set"
         )
-    if None not in image.shape and n * request.store_size**2 * 3 <= request.memory_limit:
-        return _read(builder, split, n, request.store_size)
-    return RecordImages(builder, split, request.store_size)
+    shape = None if None in image.shape else image.shape[:2]
+    if shape is not None:
+        batch = RawImages(np.empty((0, *image.shape), np.uint8), f"{builder.name}/{split}", request.form)
+        batch.views = views
+        if n * batch.bytes_each <= request.memory_limit:
+            return _read(builder, split, n, batch)
+    return RecordImages(builder, split, request.form, shape)
 
 
 def _feature(builder, name):
@@ -99,8 +103,12 @@ def _class_names(builder):
     return None if names is None else tuple(names)
 
 
-def _read(builder, split, n, side):
-    """All images of a set of one fixed shape, in the order of the records, straight into the final array."""
+def _read(builder, split, n, like):
+    """All images of a set of one fixed shape, in the order of the records, straight into the final arrays.
+
+    Args:
+        like: RawImages of that shape, without any images.
+    """
     import tensorflow_datasets as tfds
 
     wanted = {"image": True} | ({"label": True} if _has_labels(builder) else {})
@@ -111,22 +119,20 @@ def _read(builder, split, n, side):
         decoders=tfds.decode.PartialDecoding(wanted),
         read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
     )
-    images, labels = np.empty((n, side, side, 3), np.uint8), np.full(n, -1)
-    row = 0
+    kept, labels = Kept(like, n), np.full(n, -1)
     for batch in dataset.as_numpy_iterator():
-        rows = slice(row, row + len(batch["image"]))
-        images[rows] = array_squares(batch["image"], side)
+        rows = slice(kept.count, kept.count + len(batch["image"]))
         labels[rows] = batch.get("label", -1)
-        row = rows.stop
+        kept.add(*like.made_of(batch["image"]))
     # TFDS marks the withheld labels of a test split with -1.
     labels = None if (labels < 0).any() else labels
-    return ArrayImages(images, f"{builder.name}/{split}", None, labels, _class_names(builder))
+    return kept.images(None, labels, _class_names(builder))
 
 
 class RecordImages(FileImages):
     """Records of a prepared TFDS split; ids are record numbers. Memory holds only their places."""
 
-    def __init__(self, builder, split, side):
+    def __init__(self, builder, split, form, shape):
         import tensorflow_datasets as tfds
 
         if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
@@ -146,7 +152,8 @@ class RecordImages(FileImages):
         self._places = np.concatenate(places)  # (n, 2): offset and length in bytes
         self._labelled = _has_labels(builder)
         ids = np.arange(len(self._places)).astype(str)
-        super().__init__(builder.data_path, f"{builder.name}/{split}", side, ids, None, _class_names(builder))
+        about = f"{builder.name}/{split}", form, ids, None, _class_names(builder)
+        super().__init__(builder.data_path, *about, shape)
 
     @property
     def labels(self):
@@ -157,7 +164,7 @@ class RecordImages(FileImages):
             self._labels = labels if self._labelled else None
         return self._labels
 
-    def checked(self):
+    def measured(self):
         """Itself: a look at each header would read the whole set, and TFDS wrote it from intact images."""
         return self
 

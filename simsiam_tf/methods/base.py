@@ -18,15 +18,17 @@ from simsiam_tf.settings.methods import MethodSettings
 class Method(TrainStep):
     """A backbone in self-supervised training.
 
-    `fit` takes raw images (n, h, w, 3), uint8 or float in [0, 255], alone or with labels that only a probe reads.
+    `fit` takes raw images (n, h, w, 3), uint8 or float in [0, 255], or {"images": ..., "sizes": ...} where these hold
+    pictures of different sizes, see `ImageSet.whole`; alone or with labels that only a probe reads.
     `model(images)` and `predict` give backbone features (n, d) in inference mode.
 
     A subclass names its `Settings`, whose fields are its keyword arguments.
 
     Args:
         backbone: Keras model, (n, h, w, 3) pixels in [0, 255] -> (n, d).
-        augmenter: Layer called as `augmenter(images, seed)`, on several replicas as `augmenter(images, seed,
-            part=, parts=)`, see `Augmenter`; or a list with one for each view. Default: the CIFAR-10 recipe at 32 px.
+        augmenter: Layer called as `augmenter(images, seed)`, on several replicas with `part=, parts=`, for pictures of
+            different sizes with `sizes=`, see `Augmenter`; or a list with one for each view. Default: the CIFAR-10
+            recipe at 32 px.
         seed: Views are a pure function of (seed, step, view), so a resumed run is the same run.
         total_steps: Steps of the whole training, for what follows a schedule; None: it stays as it begins.
         **settings: fields of `Settings`, and keras.Model's name, trainable and dtype.
@@ -163,9 +165,9 @@ class Method(TrainStep):
         self.probe = probe
         self.train_function = None  # the step is traced anew, with the probe in it or not
 
-    def draw_views(self, images, step, stream=TRAIN_STREAM):
+    def draw_views(self, images, step, stream=TRAIN_STREAM, sizes=None):
         """`num_views` independent augmentations of a batch, each (n, h, w, 3) float32 in [0, 255]."""
-        return self._views.draw(images, self.seed, step, stream)
+        return self._views.draw(images, self.seed, step, stream, sizes)
 
     # === Config ===
 

@@ -7,15 +7,17 @@ import tensorflow as tf
 from keras.src.trainers.data_adapters.data_adapter_utils import unpack_x_y_sample_weight
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.methods.views import TEST_STREAM
+from simsiam_tf.methods.views import TEST_STREAM, TRAIN_STREAM
 
 
 class Batch(NamedTuple):
-    """What a step is given: images (n, h, w, 3), and labels (n,) and row numbers (n,) where there are any."""
+    """What a step is given: images (n, h, w, 3), and where there are any labels (n,), row numbers (n,) and the sizes
+    (n, 2) of pictures that fill only the top left corners of the images."""
 
     images: tf.Tensor
     labels: tf.Tensor | None = None
     rows: tf.Tensor | None = None
+    sizes: tf.Tensor | None = None
 
 
 class TrainStep(keras.Model):
@@ -26,7 +28,7 @@ class TrainStep(keras.Model):
         replicas = self.distribute_strategy.num_replicas_in_sync
         if replicas > 1 and isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             raise InputError("training.precision: float16's loss scale is not kept over replicas; give bfloat16")
-        views = self.draw_views(batch.images, self.step)
+        views = self.draw_views(batch.images, self.step, TRAIN_STREAM, batch.sizes)
         with tf.GradientTape() as tape:
             outputs = self.forward(views, training=True)
             loss = self.objective(outputs, batch)
@@ -80,7 +82,7 @@ class TrainStep(keras.Model):
 
     def test_step(self, data):
         batch = _as_batch(data)
-        outputs = self.forward(self.draw_views(batch.images, 0, TEST_STREAM), training=False)
+        outputs = self.forward(self.draw_views(batch.images, 0, TEST_STREAM, batch.sizes), training=False)
         self.loss_tracker.update_state(self.objective(outputs, batch))
         return self._reducible({"loss": self.loss_tracker.result()})
 

@@ -9,8 +9,8 @@ class Views:
     """Draws one view of a batch with each augmenter.
 
     Args:
-        augmenters: Layers called as `augmenter(images, seed)`, on several replicas as `augmenter(images, seed, part=,
-            parts=)`; one for each view, the same one for views that are alike.
+        augmenters: Layers called as `augmenter(images, seed)`, on several replicas with `part=, parts=`, for pictures
+            of different sizes with `sizes=`; one for each view, the same one for views that are alike.
     """
 
     def __init__(self, augmenters):
@@ -18,18 +18,20 @@ class Views:
         compiled = {id(each): _compiled(each) for each in augmenters}
         self._augment = [compiled[id(each)] for each in augmenters]
 
-    def draw(self, images, seed, step, stream=TRAIN_STREAM):
-        """A list of views (n, h, w, 3) float32 in [0, 255] of images (n, h, w, 3)."""
+    def draw(self, images, seed, step, stream=TRAIN_STREAM, sizes=None):
+        """A list of views (n, h, w, 3) float32 in [0, 255] of images (n, h, w, 3) or of their corners of `sizes`."""
         step, count = tf.cast(step, tf.int32), len(self._augment)
         context = tf.distribute.get_replica_context()
         replicas = context.num_replicas_in_sync if context else 1
         # Each replica draws the views that its part of the batch gets on one device.
-        part = {}
+        options = {} if sizes is None else {"sizes": sizes}
         if replicas > 1:
-            part = {"part": tf.cast(context.replica_id_in_sync_group, tf.int32), "parts": replicas}
+            options |= {"part": tf.cast(context.replica_id_in_sync_group, tf.int32), "parts": replicas}
         seeds = [tf.stack([seed, step * 2 * count + stream * count + view]) for view in range(count)]
-        return [augment(images, each, **part) for augment, each in zip(self._augment, seeds, strict=True)]
+        return [augment(images, each, **options) for augment, each in zip(self._augment, seeds, strict=True)]
 
 
 def _compiled(augmenter):
-    return tf.function(lambda images, seed, **part: augmenter(images, seed, **part), jit_compile=True, autograph=False)
+    return tf.function(
+        lambda images, seed, **options: augmenter(images, seed, **options), jit_compile=True, autograph=False
+    )

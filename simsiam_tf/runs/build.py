@@ -39,9 +39,9 @@ def prepare_process(config: Config) -> str:
     return precision
 
 
-def load_data(config: Config) -> data.Splits:
-    """Training and test images; raises what `data.load` raises."""
-    return data.load(**asdict(config.data), split=config.evaluation.split, seed=config.seed)
+def load_data(config: Config, views: bool = True) -> data.Splits:
+    """Training and test images, these for evaluation alone, and those, too, without `views`; raises as `data.load`."""
+    return data.load(**asdict(config.data), split=config.evaluation.split, seed=config.seed, views=views)
 
 
 def load_images(config: Config, where: str) -> data.ImageSet:
@@ -52,7 +52,7 @@ def load_images(config: Config, where: str) -> data.ImageSet:
     """
     d = config.data
     if where in ("train", "test"):
-        images = getattr(load_data(config), where)
+        images = getattr(load_data(config, views=False), where)
         if images is None:
             raise InputError(f"data: the run has no {where} images; give a folder or an array file")
         return images
@@ -64,6 +64,7 @@ def load_images(config: Config, where: str) -> data.ImageSet:
         store_size=d.store_size,
         memory_limit_gb=d.memory_limit_gb,
         train_split="",  # a folder with sub-folders train and test is one set here
+        views=False,
     ).train
 
 

@@ -25,7 +25,8 @@ def draw_run(folder: Path, rows: list[dict], model, images) -> None:
     """
     if rows:
         draw_curves(rows, folder / "curves.png")
-    draw_views(view_grid(model, next(images.batches(8))), model.num_views, folder / "views.png")
+    squares, sizes = images.whole(np.arange(min(8, len(images))))
+    draw_views(view_grid(model, squares, sizes=sizes), model.num_views, folder / "views.png")
 
 
 def draw_curves(rows: list[dict], path: Path) -> None:

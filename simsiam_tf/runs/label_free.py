@@ -19,7 +19,7 @@ class LabelFree:
     """Figures of any encoder on the same images and views of a run.
 
     Args:
-        config: Of the run: its views, of the first kind, and its seed.
+        config: Of the run: its views, of the first kind, which are cut from the frames here, and its seed.
         images: ImageSet that was trained on; at most 25,600 evenly spaced ones are used, for views 100 of them.
     """
 

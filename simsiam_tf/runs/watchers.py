@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass, field
 
 import keras
+import numpy as np
 
 from simsiam_tf.callbacks import (
     CollapseMonitor,
@@ -79,7 +80,9 @@ def make_watchers(config: Config, model, splits, folder, interrupt: Interrupt, s
         callbacks.append(monitor)
     callbacks += [*_knn(config, train, test, judged), *probes]
     if m.tensorboard:
-        callbacks.append(ViewImages(next(iter(train.sample(8).batches())), folder.tensorboard / "images"))
+        few = train.sample(8).images
+        squares, sizes = few.whole(np.arange(len(few)))
+        callbacks.append(ViewImages(squares, folder.tensorboard / "images", sizes=sizes))
         callbacks.append(keras.callbacks.TensorBoard(str(folder.tensorboard), write_graph=False))
     stop = SharedStop(workers, interrupt, monitor)
     t = config.training

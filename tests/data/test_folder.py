@@ -29,14 +29,14 @@ def test_class_folders(photo_folder):
     (root / ".cache" / "9.png").write_bytes((root / "cat" / "1.PNG").read_bytes())
     (root / "empty").mkdir()
     train, test = load(root)
-    assert test is None
     assert train.in_memory
     assert train.ids.tolist() == ["cat/0.bmp", "cat/1.PNG", "dog/2.png", "dog/3.Tiff"]
     assert train.labels.tolist() == [0, 0, 1, 1]
     assert train.labels.dtype == np.int64
     assert train.class_names == ("cat", "dog")
     assert reds(train) == [20, 10, 0, 30]
-    assert train.image_shape == (8, 8, 3)
+    assert train.image_shape == (12, 12, 3)  # no larger than the largest picture
+    assert test is None
 
 
 @pytest.mark.parametrize(
@@ -91,11 +91,32 @@ def test_links_are_followed_but_not_for_ever(photo_folder):
     assert {"a/0.png", "b/1.png"} >= set(train.ids) - {"c/0.png"}
 
 
-def test_store_size(photo_folder):
+@pytest.mark.parametrize("memory_limit_gb", [4.0, 0.0])
+def test_store_size(photo_folder, memory_limit_gb):
     root = photo_folder("0.png", size=(300, 280))
-    assert load(root, image_size=64).train.image_shape == (64, 64, 3)
-    assert load(root, image_size=224).train.image_shape == (256, 256, 3)
-    assert load(root, image_size=224, store_size=100).train.image_shape == (100, 100, 3)
+
+    def kept(**arguments):
+        train = load(root, memory_limit_gb=memory_limit_gb, **arguments).train
+        squares, sizes = train.whole(np.arange(1))
+        assert squares.shape[1:] == train.image_shape
+        assert next(train.batches(1)).shape[1] == arguments["image_size"]
+        return train.side, *sizes[0].tolist()
+
+    assert kept(image_size=32) == (128, 119, 128)
+    assert kept(image_size=64) == (256, 239, 256)
+    assert kept(image_size=224) == (300, 280, 300)
+    assert kept(image_size=224, store_size=100) == (100, 93, 100)
+
+
+def test_test_sets_and_sets_without_views_keep_frames_alone(photo_folder):
+    root = photo_folder("train/a/0.png", "test/a/1.png", size=(300, 280))
+    train, test = load(root, image_size=96)
+    assert train.nbytes == (300**2 + 96**2) * 3
+    assert test.nbytes == 96**2 * 3
+    assert load(root, image_size=96, views=False).train.nbytes == 96**2 * 3
+    for memory_limit_gb, in_memory in ((3e-5, True), (2e-5, False)):
+        assert load(root, image_size=96, memory_limit_gb=memory_limit_gb).test.in_memory == in_memory
+        assert not load(root, image_size=96, memory_limit_gb=memory_limit_gb).train.in_memory
 
 
 def test_limits(photo_folder):
@@ -179,7 +200,7 @@ def test_training_goes_on_over_bad_files(photo_folder, truncate):
     train, _ = load(root, memory_limit_gb=0)
     batches = list(data.training_batches(train, 7, seed=0, steps=3).as_numpy_iterator())
     for batch in batches:
-        assert sorted(batch[:, 0, 0, 0]) == [0, 10, 20, 30, 40, 40, 50]
+        assert sorted(batch["images"][:, 0, 0, 0]) == [0, 10, 20, 30, 40, 40, 50]
 
 
 def test_bomb_is_skipped_by_name(photo_folder, monkeypatch, caplog):
@@ -197,12 +218,15 @@ def test_streaming_equals_memory(photo_folder):
     (memory, _), (streamed, _) = load(root), load(root, memory_limit_gb=0)
     assert memory.in_memory
     assert not streamed.in_memory
-    np.testing.assert_array_equal(memory.images, np.concatenate(list(streamed.batches(2))))
-    np.testing.assert_array_equal(memory.images, streamed.load().images)
+    np.testing.assert_array_equal(np.concatenate([*memory.batches(2)]), np.concatenate([*streamed.batches(2)]))
+    for a, b, c in zip(*(s.whole(np.arange(3)) for s in (memory, streamed, streamed.load())), strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(a, c)
     np.testing.assert_array_equal(memory.labels, streamed.labels)
     first, second = (data.training_batches(s, 2, seed=3, steps=4, with_labels=True) for s in (memory, streamed))
     for a, b in zip(first, second, strict=True):
-        np.testing.assert_array_equal(a[0], b[0])
+        for name in ("images", "sizes"):
+            np.testing.assert_array_equal(a[0][name], b[0][name])
         np.testing.assert_array_equal(a[1], b[1])
 
 
@@ -264,5 +288,6 @@ def test_real_photos(shared_data):
     assert len(train) == 300
     assert train.class_names == ("daisy", "dandelion", "rose", "sunflower", "tulip")
     assert np.bincount(train.labels).tolist() == [60] * 5
-    yellow, red = (train.images[train.labels == label].mean((0, 1, 2)) for label in (3, 2))
+    frames = train.frames(np.arange(300))
+    yellow, red = (frames[train.labels == label].mean((0, 1, 2)) for label in (3, 2))
     assert yellow[1] - yellow[2] > 20 > red[1] - red[2]  # sunflowers are yellow: far more green than blue

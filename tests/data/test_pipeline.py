@@ -71,7 +71,8 @@ def test_streamed_resume_equals_skip(photo_folder, start):
 
     def batches(start_step):
         train = data.load("folder", path=str(root), image_size=4, memory_limit_gb=0).train
-        return np.array(list(training_batches(train, 3, 7, start_step, steps=10 - start_step).as_numpy_iterator()))
+        stream = training_batches(train, 3, 7, start_step, steps=10 - start_step).as_numpy_iterator()
+        return np.array([batch["images"] for batch in stream])
 
     np.testing.assert_array_equal(batches(start), batches(0)[start:])
 
@@ -206,4 +207,4 @@ def test_streamed_and_labelled_batches_after_replacement(photo_folder, truncate,
     with caplog.at_level(logging.ERROR):
         batches = training_batches(train, 7, seed=0, with_labels=True, steps=2).as_numpy_iterator()
         for images, labels in itertools.islice(batches, 2):
-            np.testing.assert_array_equal(images[:, 0, 0, 0] >= 30, labels)
+            np.testing.assert_array_equal(images["images"][:, 0, 0, 0] >= 30, labels)

@@ -82,7 +82,10 @@ def test_arrays_are_resized(tmp_path):
     path = save(tmp_path / "x.npz", images=np.full((3, 20, 30), 9, np.uint8))
     for memory_limit_gb in (4.0, 0.0):
         train, _ = data.load("arrays", path=path, image_size=8, memory_limit_gb=memory_limit_gb)
-        np.testing.assert_array_equal(train.gather(np.arange(3)), np.full((3, 8, 8, 3), 9))
+        np.testing.assert_array_equal(train.frames(np.arange(3)), np.full((3, 8, 8, 3), 9))
+        squares, sizes = train.whole(np.arange(3))  # 30 px fit into four times 8 px
+        np.testing.assert_array_equal(squares[:, :20], np.full((3, 20, 30, 3), 9))
+        np.testing.assert_array_equal(sizes, [[20, 30]] * 3)
 
 
 def test_from_arrays():

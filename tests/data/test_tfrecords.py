@@ -153,7 +153,10 @@ def test_gray_unlabelled_and_resized(prepared, memory_limit_gb):
     train, test = data.load("tfds", test_split=None, **arguments)
     assert test is None
     assert train.labels is None
-    np.testing.assert_array_equal(train.gather([0, 1, 2]), [read_square(png(image), 5) for image in images])
+    np.testing.assert_array_equal(train.frames([0, 1, 2]), [read_square(png(image), 5) for image in images])
+    squares, sizes = train.whole([0, 2])
+    np.testing.assert_array_equal(squares[:, :10], np.repeat([images[0], images[2]], 3, axis=-1))
+    np.testing.assert_array_equal(sizes, [[10, 14]] * 2)
     train, test = data.load("tfds", validation_fraction=0.34, **arguments)
     assert (len(train), len(test)) == (2, 1)
 
