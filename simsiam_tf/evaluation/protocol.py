@@ -14,8 +14,8 @@ from simsiam_tf.evaluation.linear import choose_rate, linear_probe
 FRACTIONS = (1.0, 0.1, 0.01)
 # What "auto" chooses from; the papers' own (Aczel 2021, sec. 2.2) come first and win a tie.
 NEIGHBORS = (200, 100, 50, 20, 10, 5, 1)
-TEMPERATURES = (0.1, 0.2, 0.05, 0.02)
-RATES = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
+TEMPERATURES = (0.1, 0.2, 0.05, 0.02, 0.01)
+RATES = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
 
 
 def label_subsets(labels, fractions=FRACTIONS, subsets=3, seed=0):
