@@ -36,8 +36,8 @@ class DataSettings(Section):
         name: TFDS name, for example cifar10.
         path: Folder of images, array file, or TFDS data_dir.
         image_size: Side of the square the network sees, in pixels.
-        store_size: Longer side at which larger pictures are kept for training, whole; default four times image_size, from
-            128 on 512 or more. Square arrays are resized to it. Evaluation does not depend on it.
+        store_size: Longer side at which larger pictures are kept for training, whole; default 4 times image_size, from
+            128 on 512, above 224 16/7 of it. Square arrays are resized to it. Evaluation does not depend on it.
         validation_fraction: Share of the training images held out by seed and tested on instead of the test split.
         train_split: TFDS split to train on.
         test_split: TFDS split to test on.
