@@ -14,8 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from simsiam_tf import LinearProbe, SimSiam, make_optimizer, recipe
-from simsiam_tf.data import training_batches
-from simsiam_tf.data.sources import from_arrays
+from simsiam_tf.data import ArrayImages, training_batches
 from simsiam_tf.networks.layers import BatchNorm
 from simsiam_tf.runs.workers import Workers
 
@@ -53,7 +52,8 @@ def train(workers, synchronized=True):
     """Every variable and the loss and probe accuracy of each epoch."""
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (85, 14, 14, 3), dtype=np.uint8)
-    images = from_arrays(images, generator.integers(0, 4, 85))
+    labels, sizes = generator.integers(0, 4, 85), generator.integers(8, 15, (85, 2)).astype(np.int32)
+    images = ArrayImages(images, labels=labels, sizes=sizes)
     model, probe, history = make(workers, synchronized), LinearProbe(4), []
     keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: history.append(dict(logs)))
 

@@ -98,8 +98,7 @@ def to_frame(image, side, resample=Image.Resampling.BILINEAR):
         start = (resized_side(side) - side) // 2
         return to_square(image, resized_side(side), resample).crop((start, start, start + side, start + side))
     # torchvision: the longer side is cut to whole pixels, the margins are rounded.
-    scale = resized_side(side) / min(width, height)
-    resized = int(width * scale), int(height * scale)
+    resized = [resized_side(side) * length // min(width, height) for length in (width, height)]
     left, top = (round((length - side) / 2) for length in resized)
     # Only the crop is computed: the filter sees the pixels around it, as if all were resized.
     x, y = width / resized[0], height / resized[1]

@@ -1,7 +1,5 @@
 """Crop, resize and flip against Pillow, and the draw of the box against a loop that copies torchvision's."""
 
-import math
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -44,23 +42,6 @@ def test_resize_takes_the_whole_image(close_to_pillow, shape):
     close_to_pillow(ours, [Image.fromarray(image).resize((24, 24), Image.Resampling.BILINEAR)])
 
 
-def torchvision_box(rng, height, width, area, ratio):
-    """RandomResizedCrop.get_params, as a loop: (top, left, height, width)."""
-    for _ in range(10):
-        target = height * width * rng.uniform(*area)
-        aspect = math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1])))
-        w, h = round(math.sqrt(target * aspect)), round(math.sqrt(target / aspect))
-        if 0 < w <= width and 0 < h <= height:
-            return rng.integers(0, height - h + 1), rng.integers(0, width - w + 1), h, w
-    if width / height < ratio[0]:
-        h, w = round(width / ratio[0]), width
-    elif width / height > ratio[1]:
-        h, w = height, round(height * ratio[1])
-    else:
-        h, w = height, width
-    return (height - h) // 2, (width - w) // 2, h, w
-
-
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("shape", [(1000, 1000), (700, 1100)])
 def test_boxes_are_distributed_as_torchvisions(shape, seed):
@@ -69,7 +50,7 @@ def test_boxes_are_distributed_as_torchvisions(shape, seed):
     layer = RandomResizedCrop(32, area=(0.2, 1.0))
     ours = layer.draw(n, height, width, seed=(seed, 0))["box"].numpy().astype(float).T
     rng = np.random.default_rng(seed)
-    theirs = np.array([torchvision_box(rng, *shape, layer.area, layer.ratio) for _ in range(n)], float).T
+    theirs = np.array([pillow_oracle.torchvision_box(rng, *shape, layer.area, layer.ratio) for _ in range(n)], float).T
     for statistic in (
         lambda top, left, h, w: np.log(w / h),
         lambda top, left, h, w: w * h,

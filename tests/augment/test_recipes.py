@@ -111,6 +111,16 @@ def test_parts_get_what_they_get_in_the_whole(batch, layer):
     np.testing.assert_array_equal(np.concatenate(parts), layer(images, seed))
 
 
+@pytest.mark.parametrize("layer", [*LAYERS[:2], recipe("cifar10", 12)], ids=lambda layer: layer.name)
+def test_parts_of_pictures_of_different_sizes_get_what_they_get_in_the_whole(batch, layer):
+    images, seed, sizes = batch(16), tf.constant((2, 3)), np.random.default_rng(0).integers(5, 17, (8, 2))
+    whole = layer(images, seed, sizes=tf.constant(sizes))
+    for part in range(4):
+        rows = slice(2 * part, 2 * part + 2)
+        views = layer(images[rows], seed, part=tf.constant(part), parts=4, sizes=tf.constant(sizes[rows]))
+        np.testing.assert_array_equal(views, whole[rows])
+
+
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.name)
 def test_layers_keep_keras_cvs_contract(batch, layer):
     images = batch(12)
