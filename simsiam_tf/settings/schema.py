@@ -31,25 +31,19 @@ from simsiam_tf.settings.types import (
 class DataSettings(Section):
     """Images to train on and to test with.
 
-        Args:
-            source: digits (built in), tfds (a TensorFlow Datasets name), folder (of image files) or arrays (.npz or .npy).
-            name: TFDS name, for example cifar10.
-            path: Folder of images, array file, or TFDS data_dir.
-            image_size: Side of the square the network sees, in pixels.
-    <<<<<<< HEAD
-            store_size: Longer side at which larger pictures are kept for training, whole; default four times image_size,
-                from 128 on 512 or more. Square arrays are resized to it. Evaluation does not depend on it.
-            validation_fraction: Share of the training images held out by seed, and tested on: see evaluation.split.
-    =======
-            store_size: Longer side at which larger pictures are kept for training, whole; default 4 times image_size, from
-                128 on 512, above 224 16/7 of it. Square arrays are resized to it. Evaluation does not depend on it.
-            validation_fraction: Share of the training images held out by seed and tested on instead of the test split.
-    >>>>>>> picture
-            train_split: TFDS split to train on.
-            test_split: TFDS split to test on.
-            limit: Use only this many training images, drawn by seed.
-            test_limit: Use only this many test images, drawn by seed.
-            memory_limit_gb: Larger sets are streamed from disk.
+    Args:
+        source: digits (built in), tfds (a TensorFlow Datasets name), folder (of image files) or arrays (.npz or .npy).
+        name: TFDS name, for example cifar10.
+        path: Folder of images, array file, or TFDS data_dir.
+        image_size: Side of the square the network sees, in pixels.
+        store_size: Longer side at which larger pictures are kept for training, whole; default four times image_size,
+            from 128 on 512 or more. Square arrays are resized to it. Evaluation does not depend on it.
+        validation_fraction: Share of the training images held out by seed, and tested on: see evaluation.split.
+        train_split: TFDS split to train on.
+        test_split: TFDS split to test on.
+        limit: Use only this many training images, drawn by seed.
+        test_limit: Use only this many test images, drawn by seed.
+        memory_limit_gb: Larger sets are streamed from disk.
     """
 
     prefix: ClassVar[str] = "data."
