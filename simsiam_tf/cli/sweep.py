@@ -41,7 +41,7 @@ def run(arguments: list[str]) -> int:
     results = Results(Path(options.results))
     output = cells[0].config.folder.parent
     log.info("%s: %d rows x %d seeds", study.title, len(study.rows), len(study.seeds))
-    failures = Sweep(cells, results, output.parent / "claims", options.jobs, devices, log.info).run()
+    failures = Sweep(cells, results, options.jobs, devices, log.info).run()
     _show(study, cells, results, output)
     for name, reason in failures.items():
         print(f"{name} failed: {reason}", file=sys.stderr)
@@ -60,8 +60,9 @@ def parser():
 def _show(study, cells, results, output):
     """Print the study's tables; write them as Markdown beside its runs."""
     rows = tables.lines(study, cells, results)
-    for header, body in (tables.table(study, rows), tables.differences(study, rows)):
-        shown = Table(title=study.title if body and len(header) > 5 else None)
+    found = {study.title: tables.table(study, rows), "Differences": tables.differences(study, rows)}
+    for title, (header, body) in found.items():
+        shown = Table(title=title)
         for index, text in enumerate(header):
             shown.add_column(text, justify="right" if index else "left")
         for row in body:

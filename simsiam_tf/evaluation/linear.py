@@ -90,7 +90,8 @@ def choose_rate(
     """The rate of the smallest cross entropy on held-out features, by probes on the other four fifths of them.
 
     Stratified fifths, each of them held out once; from 2,000 features on the first only. All rates are trained side by
-    side, on the same batches from the same kernel. Of equals the rate named first is taken; one that diverges never.
+    side, on the same batches from the same kernel. Of equals the rate named first is taken; one that diverges only if
+    all do.
     Not by held-out accuracy, which is as good as chance where a class has one or two labels.
 
     Args:

@@ -1,1 +1,1 @@
-"""Many runs as one experiment: how tables over seeds are judged."""
+"""Many runs as one experiment: a study's cells, the sweep that runs them, their results, tables and tests."""

@@ -22,8 +22,11 @@ DIGITS = 6  # of each figure that is kept
 def identity(config: Config) -> dict:
     """{dotted key: value} of what decides the figures and is not as by default: a new setting changes no name."""
     fresh = files.flat(Config(method=type(config.method)(), optimizer=type(config.optimizer)()))
-    free = marked(config, "free")
-    return {key: value for key, value in files.flat(config).items() if key not in free and value != fresh[key]}
+    free, now = marked(config, "free"), files.flat(config)
+    named = {key: value for key, value in now.items() if key not in free and value != fresh[key]}
+    if config.data.source in ("folder", "arrays") and config.data.path:  # which have no other name
+        named["data.path"] = Path(config.data.path).name
+    return named
 
 
 def file_name(config: Config) -> str:
@@ -63,22 +66,27 @@ class Results:
             InputError: the run is not finished, or the results cannot be written.
         """
         try:
-            figures = json.loads((folder / "result.json").read_bytes())
-            environment = json.loads((folder / "environment.json").read_bytes())
-        except (OSError, ValueError) as error:
-            raise InputError(f"RUN: {folder} has no figures ({error}); finish its training") from error
+            figures = dict(json.loads((folder / "result.json").read_bytes()))
+            environment = dict(json.loads((folder / "environment.json").read_bytes()))
+            packages, epochs = dict(environment["packages"]), _epochs(folder / "metrics.csv")
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise InputError(
+                f"RUN: {folder} has no readable figures ({error}); delete it, or train it again"
+            ) from error
+        if "stopped" not in figures and figures.get("steps", 0) < figures.get("total_steps", 0):
+            raise InputError(f"RUN: {folder} is at step {figures['steps']} of {figures['total_steps']}; finish it")
         free = marked(config, "free")
         figures.pop("evaluation", None)
         result = {
             "configuration": {key: value for key, value in files.flat(config).items() if key not in free},
             "outcome": outcome(figures),
             "figures": _rounded(figures),
-            "epochs": _epochs(folder / "metrics.csv"),
+            "epochs": epochs,
             "made": {
                 "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
                 "processor": _processor(),
                 **{key: environment[key] for key in ("devices", "precision", "git_revision") if key in environment},
-                "packages": {name: environment["packages"].get(name) for name in ("simsiam-tf", "tensorflow", "keras")},
+                "packages": {name: packages.get(name) for name in ("simsiam-tf", "tensorflow", "keras")},
             },
         }
         path = self.path / file_name(config)
@@ -111,7 +119,8 @@ def figure(result: dict, key: str) -> float | None:
     if row or "@" in name:
         name, _, fraction = name.partition("@")
         rows = figures.get("by_fraction", {}).get(row or "encoder", [])
-        return next((each.get(name) for each in rows if each["fraction"] == float(fraction or 1)), None)
+        share = float(fraction or 1)
+        return next((each.get(name) for each in rows if math.isclose(each["fraction"], share, rel_tol=1e-5)), None)
     for part in name.split("."):
         figures = figures.get(part) if isinstance(figures, dict) else None
     return figures

@@ -16,8 +16,11 @@ from simsiam_tf.settings.schema import Config
 from simsiam_tf.settings.types import shown
 
 COLUMNS = ("knn_accuracy", "linear_accuracy", "relative_std", "correlation_strength", "effective_rank")
-KEYS = {"title": str, "base": str, "seeds": list, "set": dict, "rows": list, "grid": dict, "columns": list}
+KEYS = {"title": str, "base": str, "set": dict, "grid": dict}
+KEYS |= dict.fromkeys(("seeds", "rows", "columns", "compared"), list)
 ROW_KEYS = {"name": str, "set": dict, "paper": dict}
+PLACED = {"seed", "name", "output"}  # of each cell: the sweep's
+BASELINES = {"raw": "raw pixels", "untrained": "untrained encoder"}  # rows that evaluations bring with them
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Study:
     seeds: tuple[int, ...]
     rows: tuple[Row, ...]
     columns: tuple[str, ...]
+    compared: tuple[str, ...]
 
     @classmethod
     def read(cls, path: Path) -> Study:
@@ -66,7 +70,8 @@ class Study:
         - rows: a list of {name, set, paper}, `paper` being the paper's figures by column; and, or,
         - grid: {dotted key: [values]}, of which every combination is a row, of each of `rows` if there are any;
         - columns: figures to show, such as knn_accuracy, linear_accuracy@0.1 (of 10 % of the labels) or
-          label_free.rankme.
+          label_free.encoder.rankme;
+        - compared: the columns of accuracies in which every row is tested against the first; default the first of them.
 
         Raises:
             InputError: a key is missing or unknown, or not of its type.
@@ -76,16 +81,21 @@ class Study:
         rows = [_row(each, content.get("set", {})) for each in content.get("rows", [{"name": ""}])]
         rows = [row for each in rows for row in _crossed(each, content.get("grid", {}))]
         base = content.get("base")
-        if base is None or not rows[0].name:
+        if base is None or not rows or not rows[0].name:
             raise InputError(f"{path.name}: {sorted(content)} is no study; give base, and rows or a grid")
+        seeds = content.get("seeds", [0])
+        _check_rows(rows, seeds, path.name)
+        columns = tuple(content.get("columns", COLUMNS))
+        accuracies = [column for column in columns if column.partition("@")[0].endswith("accuracy")]
         beside = path.parent / base
         return cls(
             name=path.stem,
             title=content.get("title", path.stem),
             base=str(beside) if beside.is_file() else base,
-            seeds=tuple(content.get("seeds", [0])),
+            seeds=tuple(seeds),
             rows=tuple(rows),
-            columns=tuple(content.get("columns", COLUMNS)),
+            columns=columns,
+            compared=tuple(content.get("compared", accuracies[:1])),
         )
 
     def cells(self, parser, arguments: list[str]):
@@ -93,16 +103,19 @@ class Study:
 
         Args:
             parser: Of the options beside the settings.
-            arguments: Options and further settings of all cells, which win over the study's.
+            arguments: Options and further settings of all cells, over those of the base.
 
         Raises:
-            InputError: a setting is unknown or out of its range, or a row sets what the arguments set.
+            InputError: a setting is unknown or out of its range, or the arguments set what the study sets.
         """
         configs = []
+        for key in ("seed", "name"):
+            if any(argument.split("=")[0] == f"--{key}" for argument in arguments):
+                raise InputError(f"{key}: it is the study's to set; give seeds in its file")
         for row in self.rows:
             for key in row.overrides:
                 if any(argument.split("=")[0] == f"--{key}" for argument in arguments):
-                    raise InputError(f"{key}: it is what the study's row {row.name!r} sets; give another study")
+                    raise InputError(f"{key}: it is what the study sets; give another study")
             settings = [f"--{key}={_text(value)}" for key, value in row.overrides.items()]
             options, config = files.parse(parser(), ["--config", self.base, *settings, *arguments])
             configs.append((row, config))
@@ -120,6 +133,17 @@ class Study:
         )
 
 
+def _check_rows(rows, seeds, where):
+    names = [row.name for row in rows]
+    if not all(names) or len(set(names)) < len(names) or set(names) & set(BASELINES.values()):
+        raise InputError(f"{where}.rows: {names} are no names of rows; give each row its own")
+    if not seeds or len(set(seeds)) < len(seeds) or not all(type(seed) is int for seed in seeds):
+        raise InputError(f"{where}.seeds: {seeds} are no seeds; give different whole numbers")
+    for row in rows:
+        for key in PLACED & set(row.overrides):
+            raise InputError(f"{where}.{key}: it is the sweep's to set; leave it out, and give seeds")
+
+
 def _row(content, common):
     _check(content, ROW_KEYS, "rows")
     paper = {key: str(value) for key, value in content.get("paper", {}).items()}
@@ -128,6 +152,9 @@ def _row(content, common):
 
 def _crossed(row, grid):
     """The row with every combination of the grid's values."""
+    for key, values in grid.items():
+        if not isinstance(values, list):
+            raise InputError(f"grid.{key}: {shown(values)} is no value of it; give a list")
     for values in product(*grid.values()):
         named = [f"{key.rsplit('.', 1)[-1]} {_text(value)}" for key, value in zip(grid, values, strict=True)]
         overrides = row.overrides | dict(zip(grid, values, strict=True))

@@ -19,7 +19,7 @@ from simsiam_tf.runs.interrupt import Interrupt
 from simsiam_tf.settings import files
 
 POLL, WAIT = 0.2, 1.0  # seconds between two looks at the own cells, and at those of other sweeps
-COLLAPSED, INTERRUPTED = 3, 75  # exit codes of train
+COLLAPSED = 3  # exit code of train
 
 
 def train_command(cell: Cell) -> list[str]:
@@ -42,13 +42,12 @@ class Sweep:
     """Runs cells that have no result yet.
 
     A cell is claimed by a lock that its training process holds, too: it is free again when both have ended, in
-    whatever way. Other sweeps of the same `claims` folder, on this host or on one that shares the file system, leave
-    it alone meanwhile.
+    whatever way. Other sweeps with the same results, on this host or on one that shares their folder, leave it alone
+    meanwhile.
 
     Args:
         cells: All cells of the study.
         results: Where finished cells are looked for and kept.
-        claims: Folder of the locks, the same for all sweeps whose results are the same.
         jobs: Cells side by side.
         devices: Numbers of the GPUs that jobs are dealt out to, as CUDA_VISIBLE_DEVICES has them; () leaves that alone.
         say: Called with each line about the progress.
@@ -59,7 +58,6 @@ class Sweep:
         self,
         cells: list[Cell],
         results: Results,
-        claims: Path,
         jobs: int = 1,
         devices: tuple[str, ...] = (),
         say: Callable[[str], None] = print,
@@ -68,7 +66,7 @@ class Sweep:
         by_name = {file_name(cell.config): cell for cell in reversed(cells)}  # rows may share a cell
         self.pending = {name: by_name[name] for name in dict.fromkeys(file_name(cell.config) for cell in cells)}
         self.total = len(self.pending)
-        self.results, self.claims, self.jobs, self.devices = results, Path(claims), jobs, devices
+        self.results, self.claims, self.jobs, self.devices = results, results.path / "claims", jobs, devices
         self.say, self.command = say, command
         self.running: list[Job] = []
         self.failures: dict[str, str] = {}
@@ -105,19 +103,33 @@ class Sweep:
         for name, cell in list(self.pending.items()):
             if len(self.running) == self.jobs:
                 break
-            if self.results.find(cell.config) is not None:
-                del self.pending[name]
-                self._say(cell, "has its result")
-            elif claim := self._claim(name):
-                del self.pending[name]
-                if self.results.find(cell.config) is not None:  # another sweep has finished it just now
-                    claim.close()
-                    self._say(cell, "has its result")
-                    continue
-                self.running.append(self._launch(cell, claim))
-                self._say(cell, f"started, see {cell.config.folder / 'log.txt'}")
-                started = True
+            try:
+                started |= self._try_to_start(name, cell)
+            except InputError as error:
+                self.pending.pop(name, None)
+                self._fail(cell, error)
         return started
+
+    def _try_to_start(self, name, cell) -> bool:
+        """Begin a cell, unless it has its result or is another sweep's."""
+        claim = None
+        if self.results.find(cell.config) is None:
+            claim = self._claim(name)
+            if claim is None:
+                return False
+        del self.pending[name]
+        if claim is None or self.results.find(cell.config) is not None:  # another sweep may just have finished it
+            if claim:
+                claim.close()
+            self._say(cell, "has its result")
+            return False
+        try:
+            self.running.append(self._launch(cell, claim))
+        except InputError:
+            claim.close()
+            raise
+        self._say(cell, f"started, see {cell.config.folder / 'log.txt'}")
+        return True
 
     def _claim(self, name):
         claim = (self.claims / name).with_suffix(".lock").open("w")
@@ -131,8 +143,11 @@ class Sweep:
     def _launch(self, cell, claim) -> Job:
         folder = cell.config.folder
         folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "config.yaml").is_file():
-            files.write(cell.config, folder / "config.yaml")
+        if (folder / "config.yaml").is_file():
+            here = files.read(folder / "config.yaml")
+            for key in files.fixed_differences(here, cell.config):
+                raise InputError(f"name: {folder} holds a run with another setting, {key}; delete the folder")
+        files.write(cell.config, folder / "config.yaml")  # where its data lie may have changed
         used = [job.device for job in self.running]
         device = min(self.devices, key=used.count) if self.devices else None
         environment = dict(os.environ)
@@ -163,12 +178,15 @@ class Sweep:
                     raise InputError(_last_line(job.cell.config.folder / "log.txt") or f"exit {job.process.returncode}")
                 result = self.results.keep(job.cell.config, job.cell.config.folder)
             except InputError as error:
-                self.failures[f"{job.cell.row}, seed {job.cell.seed}"] = str(error)
-                self._say(job.cell, f"failed: {error}")
+                self._fail(job.cell, error)
             else:
                 self.seconds.append(seconds)
                 self._say(job.cell, f"{result['outcome']} in {duration(seconds)}")
             job.claim.close()
+
+    def _fail(self, cell, error) -> None:
+        self.failures[f"{cell.row}, seed {cell.seed}"] = str(error)
+        self._say(cell, f"failed: {error}")
 
     def _say(self, cell, text) -> None:
         left = len(self.pending) + len(self.running)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from simsiam_tf.experiments.results import Results, figure
 from simsiam_tf.experiments.statistics import Sample, bonferroni, difference, highlighted, welch
-from simsiam_tf.experiments.study import Cell, Study
+from simsiam_tf.experiments.study import BASELINES, Cell, Study
 
 TITLES = {
     "knn_accuracy": "kNN",
@@ -16,13 +16,10 @@ TITLES = {
     "correlation_strength": "correlation",
     "effective_rank": "rank",
     "label_free.encoder.rankme": "RankMe",
-    "spectrum_auc": "AUC",
+    "label_free.encoder.spectrum_auc": "AUC",
     "supervised_accuracy": "supervised",
     "seconds": "s",
 }
-
-
-BASELINES = {"raw": "raw pixels", "untrained": "untrained encoder"}
 
 
 @dataclass(frozen=True)
@@ -61,10 +58,8 @@ def lines(study: Study, cells: list[Cell], results: Results) -> list[Line]:
     best = {name: set() for name in found}
     for column in filter(_is_accuracy, study.columns):
         known = {name: each[column] for name, each in samples.items() if each.get(column) is not None}
-        tested = any(sample.sd is not None for sample in known.values())  # single runs say nothing of chance
-        for name, bold in zip(
-            known, highlighted(list(known.values())) if tested else [False] * len(known), strict=True
-        ):
+        known = {name: sample for name, sample in known.items() if sample.sd is not None}  # a single run is no test
+        for name, bold in zip(known, highlighted(list(known.values())) if known else [], strict=True):
             best[name] |= {column} if bold else set()
     papers = {row.name: row.paper for row in study.rows}
     return [
@@ -91,26 +86,27 @@ def table(study: Study, rows: list[Line]) -> tuple[list[str], list[list[str]]]:
 
 
 def differences(study: Study, rows: list[Line]) -> tuple[list[str], list[list[str]]]:
-    """Each row against the first, in the first column of accuracies: titles and text cells; none of single runs.
+    """Each row against the first in the study's columns to compare: titles and text cells; none where nothing varies.
 
-    The interval is Welch's at 95 %; p is one-sided, for the better of the two being better, times the number of rows
-    (Bonferroni).
+    Intervals and p-values are Welch's, two-sided, and hold for all m comparisons together (Bonferroni): intervals of
+    1 - 0.05 / m, p times m.
     """
-    column = next(filter(_is_accuracy, study.columns), None)
-    first, *others = [row for row in rows if column and row.samples.get(column) is not None] or [None]
-    pairs = [(row.samples[column], first.samples[column]) for row in others]
-    if all(one.sd is None or other.sd is None for one, other in pairs):
+    first, *others = rows
+    pairs = [
+        (row.name, column, row.samples.get(column), first.samples.get(column))
+        for row in others
+        for column in study.compared
+    ]
+    pairs = [pair for pair in pairs if all(sample is not None and sample.sd is not None for sample in pair[2:])]
+    if not pairs:
         return [], []
-    p_values = [welch(*sorted(pair, key=lambda sample: -sample.mean)) for pair in pairs]
-    adjusted = bonferroni(p_values)
-    header = [f"{title(column)} against {first.name}", "difference", "95 % interval", f"p x {len(pairs)}", ""]
-    body = []
-    for row, pair, p in zip(others, pairs, adjusted.p_values, strict=True):
-        found = difference(*pair)
-        interval = "" if math.isnan(found.low) else f"{100 * found.low:+.1f} to {100 * found.high:+.1f}"
-        p_text = "" if math.isnan(p) else f"{p:.2g}"
-        body.append([row.name, f"{100 * found.mean:+.1f}", interval, p_text, found.verdict])
-    return header, body
+    m, body = len(pairs), []
+    p_values = [min(1.0, 2 * welch(*sorted(pair[2:], key=lambda sample: -sample.mean))) for pair in pairs]
+    for (name, column, *pair), p in zip(pairs, bonferroni(p_values).p_values, strict=True):
+        found = difference(*pair, confidence=1 - 0.05 / m)
+        interval = f"{100 * found.low:+.1f} to {100 * found.high:+.1f}"
+        body.append([name, title(column), f"{100 * found.mean:+.1f}", interval, f"{p:.2g}", found.verdict])
+    return [f"against {first.name}", "", "difference", "95 % interval", f"p x {m}", ""], body
 
 
 def markdown(study: Study, cells: list[Cell], results: Results) -> str:

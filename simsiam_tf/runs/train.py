@@ -96,7 +96,8 @@ def train_and_evaluate(config: Config, folder, interrupt: Interrupt, workers: Wo
     if "stopped" not in result and can_evaluate(splits):
         result |= evaluate(config, folder.load_backbone(), splits, log.info)
     else:
-        result["label_free"] = label_free(config, folder.load_backbone(), splits.train)
+        with contextlib.suppress(InputError):  # features of a collapsed network that are not finite have no figures
+            result["label_free"] = label_free(config, folder.load_backbone(), splits.train)
     folder.write_result(result)
     return result
 

@@ -55,15 +55,16 @@ def test_a_row_of_another_method(tmp_path):
     assert cells[0].config.method == BYOLSettings(momentum=0.9)
 
 
-def test_arguments_win_over_the_study_but_not_over_its_rows(tmp_path):
+def test_arguments_win_over_the_base_but_not_over_the_study(tmp_path):
     text = "{base: digits, set: {optimizer.epochs: 7}, rows: [{name: a}]}"
     grid = "{base: digits, grid: {optimizer.epochs: [7]}}"
-    assert read(tmp_path, text, "--data.limit", "64")[1][0].config.data.limit == 64
+    assert read(tmp_path, text, "--optimizer.batch_size", "32")[1][0].config.optimizer.batch_size == 32  # 64 in digits
     for argument in (["--optimizer.epochs=1"], ["--optimizer.epochs", "1"]):
-        with pytest.raises(
-            InputError, match=r"^optimizer.epochs: it is what the study's row .* sets; give another study"
-        ):
-            read(tmp_path, grid, *argument)
+        for study in (text, grid):
+            with pytest.raises(InputError, match=r"^optimizer.epochs: it is what the study sets; give another study"):
+                read(tmp_path, study, *argument)
+    with pytest.raises(InputError, match=r"^seed: it is the study's to set; give seeds in its file"):
+        read(tmp_path, text, "--seed=7")
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,20 @@ def test_arguments_win_over_the_study_but_not_over_its_rows(tmp_path):
         ("{base: digits, seeds: 3, rows: [{name: a}]}", r"study.yaml.seeds: 3 is no value of it; give a list"),
         ("{rows: [{name: a}]}", r"study.yaml: .* is no study; give base, and rows or a grid"),
         ("{base: digits}", r"study.yaml: .* is no study; give base"),
+        ("{base: digits, rows: []}", r"study.yaml: .* is no study; give base, and rows or a grid"),
+        (
+            "{base: digits, rows: [{name: a}, {name: a}]}",
+            r"study.yaml.rows: .* are no names of rows; give each row its",
+        ),
+        ("{base: digits, rows: [{name: raw pixels}]}", r"study.yaml.rows: .* are no names of rows; give each row its"),
+        ("{base: digits, rows: [{name: a}, {}]}", r"study.yaml.rows: .* are no names of rows; give each row its own"),
+        ("{base: digits, seeds: [], rows: [{name: a}]}", r"study.yaml.seeds: \[\] are no seeds; give different whole"),
+        (
+            "{base: digits, seeds: [0, 0], rows: [{name: a}]}",
+            r"study.yaml.seeds: \[0, 0\] are no seeds; give different",
+        ),
+        ("{base: digits, grid: {seed: [3, 4]}}", r"study.yaml.seed: it is the sweep's to set; leave it out"),
+        ("{base: digits, grid: {method.predictor: mlp}}", r"grid.method.predictor: mlp is no value of it; give a list"),
         ("{base: digitz, rows: [{name: a}]}", r"--config: no file 'digitz'; give"),
         ("{base: digits, grid: {optimizer.learning_rat: [1]}}", r"--optimizer.learning_rat=1: unknown; give an option"),
         (
@@ -105,10 +120,12 @@ def test_a_name_is_of_what_decides_the_figures():
     assert file_name(same) == file_name(config)
     others = [
         dataclasses.replace(config, seed=2),
+        dataclasses.replace(config, data=DataSettings(source="folder", path="/data/cats")),
+        dataclasses.replace(config, data=DataSettings(source="folder", path="/data/dogs")),
         dataclasses.replace(config, data=DataSettings(limit=5)),
         dataclasses.replace(config, method=BYOLSettings()),
     ]
-    assert len({file_name(each) for each in [config, *others]}) == 4
+    assert len({file_name(each) for each in [config, *others]}) == 6
 
 
 @pytest.fixture
@@ -118,7 +135,14 @@ def kept(tmp_path):
     run.mkdir()
     by_fraction = {"encoder": [{"fraction": 1.0, "knn_accuracy": 0.5}, {"fraction": 0.1, "knn_accuracy": 0.4}]}
     by_fraction["untrained"] = [{"fraction": 1.0, "knn_accuracy": 0.2}]
-    figures = {"knn_accuracy": 0.5, "by_fraction": by_fraction, "feature_std": 1 / 64, "evaluation": {"subsets": 1}}
+    figures = {
+        "steps": 9,
+        "total_steps": 9,
+        "knn_accuracy": 0.5,
+        "by_fraction": by_fraction,
+        "feature_std": 1 / 64,
+        "evaluation": {"subsets": 1},
+    }
     (run / "result.json").write_text(json.dumps(figures | {"label_free": {"encoder": {"rankme": 12.34567891}}}))
     (run / "environment.json").write_text(json.dumps({"packages": {"keras": "3"}, "precision": "float32"}))
     (run / "metrics.csv").write_text("epoch,loss,epoch_seconds\n1,-0.123456789,5\n2,,6\n")
@@ -155,6 +179,25 @@ def test_a_result_of_another_default_is_none(kept):
     path.write_text("{")
     with pytest.raises(InputError, match=r"results: .* is damaged .*; delete it"):
         results.find(config)
+
+
+@pytest.mark.parametrize(
+    ("figures", "message"),
+    [({"steps": 5, "total_steps": 9}, "is at step 5 of 9; finish it"), ([1], "has no readable figures")],
+)
+def test_what_is_not_whole_is_no_result(tmp_path, figures, message):
+    (tmp_path / "result.json").write_text(json.dumps(figures))
+    (tmp_path / "environment.json").write_text(json.dumps({"packages": {}}))
+    with pytest.raises(InputError, match=message):
+        Results(tmp_path / "results").keep(Config(), tmp_path)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_diverged_run_is_a_result_without_figures(tmp_path):
+    (tmp_path / "result.json").write_text(json.dumps({"stopped": "diverged", "steps": 5}))
+    (tmp_path / "environment.json").write_text(json.dumps({"packages": {}}))
+    result = Results(tmp_path / "results").keep(Config(), tmp_path)
+    assert (result["outcome"], figure(result, "knn_accuracy"), result["epochs"]) == ("diverged", None, [])
 
 
 def test_outcomes():

@@ -68,8 +68,8 @@ def test_all_cells_are_done_and_judged(study):
     assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == ["baseline", "no stop-gradient"]
     assert "| 3 finished |" in table
     assert "| 3 collapsed |" in table
-    assert table.count("**81.5 ") == 1
-    assert "| 31.5 " in table
+    assert "| baseline | **81.0 ± 1.0** |" in table
+    assert "| no stop-gradient | 31.0 ± 1.0 |" in table
     assert "| lower |" in differences
 
 
@@ -111,6 +111,47 @@ def test_two_sweeps_at_once_do_no_cell_twice(study):
     assert [finish(process) for process in both] == [{}, {}]
     assert set(notes(study).values()) == {1}
     assert "missing" not in markdown(study)
+
+
+def test_two_sweeps_with_folders_of_their_own_share_the_results(study):
+    both = [start(study), start(study, "results", "--output=apart")]
+    assert [finish(process) for process in both] == [{}, {}]
+    lines = [path.read_text().splitlines() for path in study.parent.glob("*/notes.txt")]
+    begun = [line.split()[1] for each in lines for line in each if line.startswith("start")]
+    assert sorted(begun) == sorted(set(begun))
+    assert len(begun) == 6
+
+
+def test_a_path_that_was_wrong_can_be_put_right(study):
+    assert len(finish(start(study, "results", "--data.path=nowhere"))) == 6
+    assert finish(start(study, "results", "--data.path=there")) == {}
+
+
+def test_a_run_folder_of_other_settings_is_not_taken_for_the_cell(study):
+    finish(start(study))
+    folder = next((study.parent / "runs" / "stop").glob("baseline-seed1-*"))
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("linear_epochs: 100", "linear_epochs: 50"))
+    for result in (study.parent / "results").glob("*.json"):
+        result.unlink()
+    failures = finish(start(study))
+    assert list(failures) == ["baseline, seed 1"]
+    assert (
+        "holds a run with another setting, evaluation.linear_epochs; delete the folder" in failures["baseline, seed 1"]
+    )
+
+
+def test_what_is_damaged_stops_its_own_cell_only(study):
+    finish(start(study))
+    first, second, *others = sorted((study.parent / "results").glob("*.json"))
+    first.write_text("{")
+    second.unlink()
+    for environment in (study.parent / "runs" / "stop").glob("no-stop-gradient*/environment.json"):
+        environment.write_text("{}")
+    others[0].unlink()
+    failures = finish(start(study))
+    assert any("is damaged" in reason for reason in failures.values())
+    assert len(failures) <= 3
 
 
 def test_a_failed_cell_is_named_and_tried_again(study):

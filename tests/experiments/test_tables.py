@@ -1,5 +1,6 @@
 """A study's tables from results that are written down here."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -43,10 +44,16 @@ rows:
 
 
 def test_both_tables(study):
-    """p and intervals are scipy's of the values themselves; raw pixels do not vary, hence its test of one sample."""
-    good, as_good, bad = (np.array(values) for values in KNN.values())
-    welch = [stats.ttest_ind(good, other, equal_var=False, alternative="greater").pvalue for other in (as_good, bad)]
-    low, high = 100 * np.array(stats.ttest_ind(as_good, good, equal_var=False).confidence_interval())
+    """p and intervals are scipy's of the values themselves, of three comparisons together; raw pixels do not vary."""
+    good, *others = (np.array(values) for values in KNN.values())
+    found = [stats.ttest_ind(other, good, equal_var=False) for other in others]
+    found.append(stats.ttest_1samp(good, 0.81))
+    expected = []
+    for test in found:
+        low, high = 100 * np.array(test.confidence_interval(1 - 0.05 / 3))
+        expected.append(f"{low:+.1f} to {high:+.1f} | {min(1, 3 * test.pvalue):.2g}")
+    low, high = 81 - 100 * np.array(found[2].confidence_interval(1 - 0.05 / 3))[::-1]
+    expected[2] = f"{low:+.1f} to {high:+.1f} | 1"
     table, differences = tables.markdown(*study).split("\n\n")
     assert (
         table
@@ -58,13 +65,19 @@ def test_both_tables(study):
 | bad | 51.0 ± 1.0 | 41.0 ± 1.0 | 0.25 ± 0.00 |  | 3 finished |
 | raw pixels | **81.0 ± 0.0** | - | - |  |  |"""
     )
-    assert differences.splitlines() == [
-        "| kNN against good | difference | 95 % interval | p x 3 |  |",
-        "| --- | ---: | ---: | ---: | ---: |",
-        f"| as good | -0.7 | {low:+.1f} to {high:+.1f} | {3 * welch[0]:.2g} | undecided |",
-        f"| bad | -30.0 | -32.3 to -27.7 | {3 * welch[1]:.2g} | lower |",
-        "| raw pixels | +0.0 | -2.5 to +2.5 | 1 | undecided |",
+    assert differences.splitlines()[2:] == [
+        f"| as good | kNN | -0.7 | {expected[0]} | undecided |",
+        f"| bad | kNN | -30.0 | {expected[1]} | lower |",
+        f"| raw pixels | kNN | +0.0 | {expected[2]} | undecided |",
     ]
+
+
+def test_every_compared_column_counts(study):
+    read, cells, results = study
+    both = dataclasses.replace(read, compared=("knn_accuracy", "knn_accuracy@0.1"))
+    header, body = tables.differences(both, tables.lines(read, cells, results))
+    assert [row[:2] for row in body][:2] == [["as good", "kNN"], ["as good", "kNN 10 %"]]
+    assert header[4] == "p x 5"  # raw pixels have one of the two
 
 
 def test_single_runs_are_neither_judged_nor_set_in_bold(study):
@@ -84,3 +97,12 @@ def test_missing_runs_are_counted(study, tmp_path):
     assert "| 1 missing, 2 finished |" in table
     assert "| bad | - | - | - |  | 3 missing |" in table
     assert "bad" not in differences
+
+
+def test_a_row_with_one_run_is_not_set_in_bold(study, tmp_path):
+    _, cells, _ = study
+    for cell in cells[5::3]:  # of "bad" two of three
+        (tmp_path / file_name(cell.config)).unlink()
+    table, _ = tables.markdown(*study).split("\n\n")
+    assert "| bad | 50.0 |" in table
+    assert "| good | **81.0 ± 1.0** |" in table
