@@ -7,6 +7,7 @@ float64. The float32 cases have a rate at which single ReLUs do not matter.
 
 import numpy as np
 import pytest
+import torch
 
 from parity import Case, Twins, assert_close, relative_error
 
@@ -46,6 +47,15 @@ def test_float64_is_pytorch_to_nine_digits(case):
         assert_close(ours, theirs, bound=1e-9, zero=1e-6)
 
 
+@pytest.fixture
+def two_torch_threads():
+    """With one, torch sums a channel in one go, and its float32 statistics are off by 2e-5 after a single step."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize(
     "case",
     [
@@ -55,7 +65,7 @@ def test_float64_is_pytorch_to_nine_digits(case):
     ],
     ids=["resnet18", "resnet18_no_stop_gradient", "resnet50"],
 )
-def test_float32_is_pytorch_to_four_digits(case):
+def test_float32_is_pytorch_to_four_digits(case, two_torch_threads):
     twins = Twins(case, "float32", eager=False).run(10)
     assert_close(*twins.weights(), bound=1e-4)
     assert relative_error(*twins.features()) <= 1e-4
