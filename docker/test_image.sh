@@ -91,11 +91,12 @@ steps() { # of the newest checkpoint
         sed -E 's/step-0*([0-9]+).npz/\1/'
 }
 last=$(($(steps) + 3))
-head -n 2 "$work/runs/stopped/metrics.csv" >"$work/before" # the first epoch with its times, which are never the same
+first() { sed -n '2s/,*$//p' "$work/runs/stopped/metrics.csv"; } # epoch with its times; columns may join it at the end
+first >"$work/before"
 expect 0 "run folder: runs/stopped" run "${train[@]}" --name stopped --optimizer.epochs 100000 \
     --training.stop_after_steps "$last"
 [ "$(steps)" = "$last" ] || fail "the run ended at step $(steps) instead of $last"
-head -n 2 "$work/runs/stopped/metrics.csv" | cmp - "$work/before" || fail "the run did not go on, it began anew"
+first | cmp - "$work/before" || fail "the run did not go on, it began anew"
 echo "ok ${SECONDS}s: unhealthy when stalled, docker stop saves, the same command goes on to step $last"
 
 # Before there is anything to save, SIGTERM ends the first process of a container as it would any other.
