@@ -4,9 +4,11 @@ import keras
 import tensorflow as tf
 
 from simsiam_tf.methods.base import Method
-from simsiam_tf.methods.losses import negative_cosine
+from simsiam_tf.methods.losses import cross_entropy_similarity, negative_cosine
 from simsiam_tf.optimizers import Group
 from simsiam_tf.settings.methods import SimSiamSettings
+
+SIMILARITIES = {"cosine": negative_cosine, "cross_entropy": cross_entropy_similarity}
 
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
@@ -59,5 +61,6 @@ class SimSiam(Method):
         """Equation 4: each prediction against the other view's projection (their mean), which gets no gradient."""
         z = [tf.stop_gradient(each) for each in outputs["z"]] if self.settings.stop_gradient else outputs["z"]
         others = [tf.add_n(z[:i] + z[i + 1 :]) / (len(z) - 1) for i in range(len(z))]
-        losses = [negative_cosine(p, other) for p, other in zip(outputs["p"], others, strict=True)]
+        distance = SIMILARITIES[self.settings.similarity]
+        losses = [distance(p, other) for p, other in zip(outputs["p"], others, strict=True)]
         return tf.add_n(losses) / len(losses)

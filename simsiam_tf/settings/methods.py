@@ -59,6 +59,7 @@ class SimSiamSettings(MethodSettings):
         head_norm: BatchNorm in the heads (table 3): none, hidden (in the hidden layers), default (on the projector's
             output, too), or all (on the predictor's output, too).
         projector_output_affine: Scale and offset of the BatchNorm on the projector's output (section 4.4).
+        similarity: cosine (equation 1), or cross_entropy of softmaxes (section 4.5).
         stop_gradient: False for the ablation that collapses (figure 2).
         num_views: Views of each image in a step; above 2, each prediction meets the mean of the others (FastSiam).
     """
@@ -74,6 +75,7 @@ class SimSiamSettings(MethodSettings):
     predictor_weight_decay: NonNegative | None = None
     head_norm: Placement = "default"
     projector_output_affine: bool = False
+    similarity: Literal["cosine", "cross_entropy"] = "cosine"
     stop_gradient: bool = True
     num_views: Annotated[int, Range(2)] = 2
 

@@ -42,6 +42,15 @@ def test_with_four_views_each_prediction_meets_the_mean_of_the_others(small_mode
     assert float(model.objective({"p": list(p), "z": list(z)})) == pytest.approx(-np.mean(cosines), abs=1e-12)
 
 
+def test_similarity_may_be_the_cross_entropy_of_softmaxes(small_model):
+    p, z = np.random.default_rng(3).normal(size=(2, 2, 5, 16))
+    log_softmax = [each - np.log(np.exp(each).sum(axis=1, keepdims=True)) for each in p]
+    softmax = [np.exp(each) / np.exp(each).sum(axis=1, keepdims=True) for each in z]
+    expected = -((softmax[1] * log_softmax[0]).sum(axis=1) + (softmax[0] * log_softmax[1]).sum(axis=1)).mean() / 2
+    model = small_model(compiled=False, similarity="cross_entropy")
+    assert float(model.objective({"p": list(p), "z": list(z)})) == pytest.approx(expected, rel=1e-12)
+
+
 @pytest.mark.parametrize("stop_gradient", [True, False])
 def test_targets_get_a_gradient_only_without_stop_gradient(small_model, stop_gradient):
     model = small_model(compiled=False, stop_gradient=stop_gradient)
@@ -220,6 +229,7 @@ def test_config_round_trip_keeps_every_value(small_model, images):
         "num_views": 3,
         "total_steps": 9,
         "predictor_hidden": 7,
+        "similarity": "cross_entropy",
         "stop_gradient": False,
         "seed": 8,
     }
