@@ -50,7 +50,9 @@ def small(name):
 def build(name, seed=0, total_steps=None, **settings):
     """The method, compiled, its optimizer built."""
     augmenter = recipe("none", image_size=SIDE, min_area=0.3, flip=0.5)  # others take seconds to compile
-    model = METHODS[name](backbone(seed), augmenter, seed=seed, total_steps=total_steps, **small(name) | settings)
+    facts = {"steps_per_epoch": STEPS, "num_images": BATCH * STEPS}
+    options = small(name) | facts | settings
+    model = METHODS[name](backbone(seed), augmenter, seed=seed, total_steps=total_steps, **options)
     model.compile(make_optimizer(model, STEPS, learning_rate=0.5, batch_size=BATCH, epochs=2))
     model.optimizer.build(model.trainable_variables)
     return model

@@ -14,7 +14,8 @@ import yaml
 from simsiam_tf.cli import main as cli
 from simsiam_tf.errors import InputError
 from simsiam_tf.settings import files, yaml_files
-from simsiam_tf.settings.methods import METHODS, MethodSettings, SimSiamSettings
+from simsiam_tf.settings.methods import METHODS, MethodSettings
+from simsiam_tf.settings.methods.simsiam import SimSiamSettings
 from simsiam_tf.settings.optimizers import OPTIMIZERS
 from simsiam_tf.settings.schema import Config, SGDSettings
 
@@ -178,6 +179,7 @@ OUT_OF_RANGE = {
     "training.precision": ("float8", "auto or float32 or bfloat16 or float16"),
     "training.jit_compile": ("perhaps", "true or false or auto"),
     "training.deterministic": ("perhaps", "true or false or auto"),
+    "training.micro_batches": (0, "a whole number 1 or more"),
     "training.steps_per_execution": (0, "a whole number 1 or more or auto"),
     "training.compilation_cache": ("a\nb", "text or null"),
     "training.stop_after_steps": (0, "a whole number 1 or more or null"),

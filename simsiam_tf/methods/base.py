@@ -31,6 +31,10 @@ class Method(TrainStep):
             recipe at 32 px.
         seed: Views are a pure function of (seed, step, view), so a resumed run is the same run.
         total_steps: Steps of the whole training, for what follows a schedule; None: it stays as it begins.
+        steps_per_epoch: Steps of an epoch, for methods that do something once in each.
+        num_images: Training images, for methods that keep something for each of them.
+        micro_batches: Equal parts that a batch is taken in, their gradients added up, which saves memory. BatchNorm,
+            negatives and the assignments of clusters see one part at a time.
         **settings: fields of `Settings`, and keras.Model's name, trainable and dtype.
 
     Attributes:
@@ -64,7 +68,18 @@ class Method(TrainStep):
             f"{cls.__doc__ or cls.__name__}\n\n    Settings, besides `Method`'s arguments:\n{cls.Settings.__doc__}"
         )
 
-    def __init__(self, backbone, augmenter=None, *, seed=0, total_steps=None, **settings):
+    def __init__(
+        self,
+        backbone,
+        augmenter=None,
+        *,
+        seed=0,
+        total_steps=None,
+        steps_per_epoch=None,
+        num_images=None,
+        micro_batches=1,
+        **settings,
+    ):
         known = {each.name for each in fields(self.Settings)} - {"name"}
         own = {key: settings.pop(key) for key in ("name", "trainable", "dtype") if key in settings}
         if unknown := settings.keys() - known:
@@ -81,7 +96,8 @@ class Method(TrainStep):
             self.average = keras.models.clone_model(backbone)
             self.average.set_weights(backbone.get_weights())
             self.average.trainable = False
-        self.seed, self.total_steps = seed, total_steps
+        self.seed, self.total_steps, self.micro_batches = seed, total_steps, micro_batches
+        self.steps_per_epoch, self.num_images = steps_per_epoch, num_images
         augmenter = recipe("cifar10", image_size=32) if augmenter is None else augmenter
         self.augmenters = self._one_for_each_view(augmenter)
         self.use_augmenter(augmenter)
@@ -178,7 +194,7 @@ class Method(TrainStep):
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "augmenter": keras.saving.serialize_keras_object(alike or list(self.augmenters)),
             "seed": self.seed,
-            "total_steps": self.total_steps,
+            **{key: getattr(self, key) for key in ("total_steps", "steps_per_epoch", "num_images", "micro_batches")},
             **self.settings.arguments(),
         }
 

@@ -6,7 +6,7 @@ from simsiam_tf.methods.base import Method
 from simsiam_tf.methods.losses import negative_cosine
 from simsiam_tf.methods.targets import Follower
 from simsiam_tf.optimizers import Group
-from simsiam_tf.settings.methods import BYOLSettings
+from simsiam_tf.settings.methods.byol import BYOLSettings
 
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
@@ -27,7 +27,8 @@ class BYOL(Method):
         self.predictor = self.add_head(
             "predictor", s.projection_dim, hidden_dim=s.predictor_hidden, output_dim=s.projection_dim
         )
-        self.target = Follower([self.backbone, self.projector], s.momentum, self.total_steps, name="target")
+        until_one = self.total_steps if s.momentum_schedule == "cosine" else None
+        self.target = Follower([self.backbone, self.projector], s.momentum, until_one, name="target")
 
     def groups(self):
         s = self.settings

@@ -6,7 +6,7 @@ import tensorflow as tf
 from simsiam_tf.methods.base import Method
 from simsiam_tf.methods.losses import info_nce, unit_rows
 from simsiam_tf.methods.targets import Follower, Queue, gathered
-from simsiam_tf.settings.methods import MoCoSettings
+from simsiam_tf.settings.methods.moco import MoCoSettings
 
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")

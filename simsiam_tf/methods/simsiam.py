@@ -6,7 +6,7 @@ import tensorflow as tf
 from simsiam_tf.methods.base import Method
 from simsiam_tf.methods.losses import cross_entropy_similarity, negative_cosine
 from simsiam_tf.optimizers import Group
-from simsiam_tf.settings.methods import SimSiamSettings
+from simsiam_tf.settings.methods.simsiam import SimSiamSettings
 
 SIMILARITIES = {"cosine": negative_cosine, "cross_entropy": cross_entropy_similarity}
 
@@ -54,13 +54,23 @@ class SimSiam(Method):
         """Each view by itself through all networks: BatchNorm sees one view at a time, as in the official code."""
         features = [self.backbone(view, training=training) for view in views]
         z = [self.projector(feature, training=training) for feature in features]
-        p = z if self.predictor is None else [self.predictor(each, training=training) for each in z]
+        predicting = z if self.settings.symmetric else z[::2]
+        p = predicting if self.predictor is None else [self.predictor(each, training=training) for each in predicting]
         return {"features": features, "z": z, "p": p}
 
     def objective(self, outputs, batch=None):
         """Equation 4: each prediction against the other view's projection (their mean), which gets no gradient."""
-        z = [tf.stop_gradient(each) for each in outputs["z"]] if self.settings.stop_gradient else outputs["z"]
-        others = [tf.add_n(z[:i] + z[i + 1 :]) / (len(z) - 1) for i in range(len(z))]
+        return self.similarity(outputs["p"], self.targets(outputs["z"]))
+
+    def targets(self, z):
+        """What each prediction is to meet, from the projections of all views."""
+        z = [tf.stop_gradient(each) for each in z] if self.settings.stop_gradient else z
+        if not self.settings.symmetric:
+            return z[1::2]
+        return [tf.add_n(z[:i] + z[i + 1 :]) / (len(z) - 1) for i in range(len(z))]
+
+    def similarity(self, predictions, targets):
+        """The mean of D over pairs of a prediction and its target."""
         distance = SIMILARITIES[self.settings.similarity]
-        losses = [distance(p, other) for p, other in zip(outputs["p"], others, strict=True)]
+        losses = [distance(p, target) for p, target in zip(predictions, targets, strict=True)]
         return tf.add_n(losses) / len(losses)

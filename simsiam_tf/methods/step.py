@@ -29,13 +29,11 @@ class TrainStep(keras.Model):
         if replicas > 1 and isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             raise InputError("training.precision: float16's loss scale is not kept over replicas; give bfloat16")
         views = self.draw_views(batch.images, self.step, TRAIN_STREAM, batch.sizes)
-        with tf.GradientTape() as tape:
-            outputs = self.forward(views, training=True)
-            loss = self.objective(outputs, batch)
-            scaled_loss = self.optimizer.scale_loss(loss / replicas)
-        variables = self.trainable_variables
-        gradients = tape.gradient(scaled_loss, variables)
-        self.optimizer.apply(gradients, variables)
+        if self.micro_batches == 1:
+            outputs, loss, gradients = self._gradients(views, batch, replicas)
+        else:
+            outputs, loss, gradients = self._accumulated(views, batch, replicas)
+        self.optimizer.apply(gradients, self.trainable_variables)
         self._note_divergence(loss, gradients)
         self.after_step(outputs, batch)
         self._update_average()
@@ -45,6 +43,32 @@ class TrainStep(keras.Model):
         if self.probe is not None and batch.labels is not None:
             logs.update(self.probe.train_step(tf.stop_gradient(outputs["features"][0]), batch.labels))
         return self._reducible(logs)
+
+    def _gradients(self, views, batch, shares):
+        """Outputs, loss, and the gradients of loss / shares."""
+        with tf.GradientTape() as tape:
+            outputs = self.forward(views, training=True)
+            loss = self.objective(outputs, batch)
+            scaled_loss = self.optimizer.scale_loss(loss / shares)
+        return outputs, loss, tape.gradient(scaled_loss, self.trainable_variables)
+
+    def _accumulated(self, views, batch, replicas):
+        """The same, the batch taken in parts one after the other, so that only one part's activations are kept.
+
+        BatchNorm, negatives and assignments see one part at a time. All views are those of the whole batch.
+        """
+        k = self.micro_batches
+        if batch.images.shape[0] is not None and batch.images.shape[0] % k:
+            raise InputError(f"micro_batches: {k} does not divide a batch of {batch.images.shape[0]}; give a divisor")
+        outputs, loss, gradients, before = [], 0.0, None, []
+        for views_part, batch_part in zip(_split(views, k), _split(batch, k), strict=True):
+            with tf.control_dependencies(before):
+                own_outputs, own_loss, own = self._gradients(views_part, batch_part, replicas * k)
+            gradients = own if gradients is None else list(map(_sum, gradients, own))
+            before = [gradient for gradient in gradients if gradient is not None]
+            outputs.append(own_outputs)
+            loss += own_loss / k
+        return tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *outputs), loss, gradients
 
     def _reducible(self, logs):
         """Logs in the form that Keras can reduce over replicas: it averages over the first axis."""
@@ -101,6 +125,16 @@ class TrainStep(keras.Model):
         if self.distribute_strategy.num_replicas_in_sync > 1:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
+
+
+def _sum(a, b):
+    return a if b is None else a + b
+
+
+def _split(structure, count):
+    """A structure of tensors, or None, as `count` structures of equal parts."""
+    leaves = [[each] * count if each is None else tf.split(each, count) for each in tf.nest.flatten(structure)]
+    return [tf.nest.pack_sequence_as(structure, part) for part in zip(*leaves, strict=True)]
 
 
 def _as_batch(data):

@@ -5,6 +5,8 @@ import math
 import keras
 import tensorflow as tf
 
+from simsiam_tf.methods.losses import unit_rows
+
 
 class Follower(keras.layers.Layer):
     """Copies of networks, applied one after the other, which follow them: copy = m copy + (1 - m) original.
@@ -17,11 +19,12 @@ class Follower(keras.layers.Layer):
         momentum: m in [0, 1].
         total_steps: Steps after which m has grown to 1 along a cosine (Grill et al. 2020, sec. 3.2):
             m_k = 1 - (1 - m) (cos(pi k / total_steps) + 1) / 2. None: it stays.
+        every: Steps between two of its moves.
     """
 
-    def __init__(self, networks, momentum, total_steps=None, **kwargs):
+    def __init__(self, networks, momentum, total_steps=None, every=1, **kwargs):
         super().__init__(**kwargs)
-        self.momentum, self.total_steps = momentum, total_steps
+        self.momentum, self.total_steps, self.every = momentum, total_steps, every
         self.networks = [_copy(network) for network in networks]
         self.built = True
         self._originals = lambda: networks  # Keras would take them for this layer's own if it saw them
@@ -53,8 +56,10 @@ class Follower(keras.layers.Layer):
         return 1 - (1 - self.momentum) * (tf.cos(math.pi * progress) + 1) / 2
 
     def follow(self, step):
-        """Move once, at the step with this number."""
+        """Move once, at the step with this number, if it is one of those."""
         share = 1 - self.momentum_at(step)
+        if self.every > 1:
+            share = tf.where((tf.cast(step, tf.int64) + 1) % self.every == 0, share, 0.0)
         for slow, fast in self._pairs():
             slow.assign_add(tf.cast(share, slow.dtype) * (fast - slow))
 
@@ -99,8 +104,82 @@ class Queue(keras.layers.Layer):
         self.place.assign((self.place + count) % self.size)
 
 
+class ImageBank(keras.layers.Layer):
+    """A vector of length 1 for each image, which moves towards what is seen of it (Chen & He 2021, sec. 5.2).
+
+    Args:
+        num_images: Rows.
+        dim: d.
+        momentum: Share of itself that a vector keeps at each visit; the first visit assigns.
+        dtype: float32, or float16 for half of the memory.
+    """
+
+    def __init__(self, num_images, dim, momentum, dtype="float32", **kwargs):
+        super().__init__(**kwargs)
+        self.momentum = momentum
+        self.vectors = self.add_weight(
+            name="vectors", shape=(num_images, dim), dtype=dtype, initializer="zeros", trainable=False, autocast=False
+        )
+        self.built = True
+
+    def moved(self, rows, seen):
+        """Where the vectors of `rows` (n,) stand, (n, d), when these (n, d) are seen; a vector never seen is zero."""
+        before = tf.cast(tf.gather(self.vectors, rows), seen.dtype)
+        return unit_rows(self.momentum * before + (1 - self.momentum) * seen)[0]
+
+    def move(self, rows, seen):
+        """Keep that, of all replicas."""
+        moved = gathered(tf.cast(self.moved(rows, seen), self.vectors.dtype))
+        self.vectors.assign(tf.tensor_scatter_nd_update(self.vectors, gathered(rows)[:, None], moved))
+
+
+class Prototypes(keras.layers.Layer):
+    """Vectors that stand for clusters: (n, d) of length 1 -> cosines (n, count). Their length is without effect.
+
+    Args:
+        count: Number of prototypes.
+        dim: d.
+        seed: Of the first vectors.
+    """
+
+    def __init__(self, count, dim, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        limit = 1 / math.sqrt(dim)  # torch's Linear
+        values = tf.random.stateless_uniform([dim, count], [seed, count], -limit, limit, tf.float64)
+        self.vectors = self.add_weight(
+            name="vectors", shape=(dim, count), initializer=lambda *_, dtype=None: tf.cast(values, dtype)
+        )
+        self.built = True
+
+    def call(self, rows, frozen=False):
+        """Cosines; `frozen` is a boolean, for a gradient of zero."""
+        vectors = tf.cast(self.vectors, rows.dtype)
+        vectors = tf.where(frozen, tf.stop_gradient(vectors), vectors)
+        return tf.matmul(rows, tf.math.l2_normalize(vectors, axis=0))
+
+
 def gathered(rows):
-    """Rows (n, ...) of all replicas, one after the other; no gradient flows between replicas."""
+    """Rows (n, ...) of all replicas, one after the other; a gradient flows back to each replica's own."""
     context = tf.distribute.get_replica_context()
-    alone = context is None or context.num_replicas_in_sync == 1
-    return rows if alone else context.all_gather(rows, axis=0)
+    if context is None or context.num_replicas_in_sync == 1:
+        return rows
+
+    @tf.custom_gradient
+    def gather(own):
+        def gradient(upstream):
+            return own_part(context.all_reduce(tf.distribute.ReduceOp.SUM, upstream), tf.shape(own)[0])
+
+        return context.all_gather(own, axis=0), gradient
+
+    return gather(rows)
+
+
+def own_part(rows, count):
+    """This replica's `count` of the rows of all; see `gathered`."""
+    return rows[first_row(count) :][:count]
+
+
+def first_row(count):
+    """The place of this replica's first of `count` rows among those of all."""
+    context = tf.distribute.get_replica_context()
+    return 0 if context is None else tf.cast(context.replica_id_in_sync_group, tf.int32) * count

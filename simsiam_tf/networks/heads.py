@@ -5,7 +5,7 @@ import keras
 from simsiam_tf.errors import InputError
 from simsiam_tf.networks.layers import BatchNorm, dense_layer
 
-OUTPUT_NORMS = {"none": None, "plain": {"center": False, "scale": False}, "affine": {}}
+OUTPUT_NORMS = {"none": None, "plain": {"center": False, "scale": False}, "scale": {"center": False}, "affine": {}}
 
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
@@ -19,7 +19,8 @@ class MLP(keras.layers.Layer):
         output_dim: d of the output.
         num_layers: At least 1.
         hidden_norm: BatchNorm in the hidden layers.
-        output_norm: BatchNorm on the output: "none", "plain" (neither scale nor offset) or "affine".
+        output_norm: BatchNorm on the output: "none", "plain" (neither scale nor offset), "scale" (without
+            offset) or "affine".
         seed: Integer; the initial weights depend on it, on the role and on the layer's place only.
         name: Role of the MLP, such as "projector"; two roles of one seed get different weights.
 

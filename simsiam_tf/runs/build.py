@@ -95,11 +95,12 @@ def build_backbone(config: Config) -> keras.Model:
     return networks.build(**asdict(config.backbone), seed=config.seed)
 
 
-def build_method(config: Config, total_steps: int | None = None):
+def build_method(config: Config, steps_per_epoch: int | None = None, num_images: int | None = None):
     """The method with backbone and heads, not compiled.
 
     Args:
-        total_steps: Of the whole training, for schedules; a method that is only read needs none.
+        steps_per_epoch: For schedules; a method that is only read needs none.
+        num_images: Training images, for methods that keep something for each; likewise.
     """
     m = config.method
     method = METHODS[m.name](
@@ -107,7 +108,10 @@ def build_method(config: Config, total_steps: int | None = None):
         build_augmenter(config),
         **m.arguments(),
         seed=config.seed,
-        total_steps=total_steps,
+        total_steps=steps_per_epoch and config.optimizer.epochs * steps_per_epoch,
+        steps_per_epoch=steps_per_epoch,
+        num_images=num_images,
+        micro_batches=config.training.micro_batches,
         name=m.name,
     )
     for layer in method._flatten_layers():

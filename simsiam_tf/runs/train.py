@@ -75,7 +75,7 @@ def train_and_evaluate(config: Config, folder, interrupt: Interrupt, workers: Wo
     log.info("%d training images, %s test images", len(splits.train), len(splits.test) if splits.test else "no")
     steps_per_epoch = count_steps(config, splits.train)
     workers.check(config, splits.train)
-    model = make_model(config, folder, workers, steps_per_epoch)
+    model = make_model(config, folder, workers, steps_per_epoch, len(splits.train))
     with interrupt.deferred():
         watchers = make_watchers(config, model, splits, folder, interrupt, steps_per_epoch, workers)
         watchers.resume(model, workers)
@@ -117,10 +117,10 @@ def count_steps(config: Config, images) -> int:
     return steps
 
 
-def make_model(config: Config, folder, workers: Workers, steps_per_epoch: int):
+def make_model(config: Config, folder, workers: Workers, steps_per_epoch: int, num_images: int):
     """The compiled method, with the weights of `import-weights` if it begins with them."""
     with workers.strategy.scope():
-        model = build_method(config, config.optimizer.epochs * steps_per_epoch)
+        model = build_method(config, steps_per_epoch, num_images)
         if not folder.checkpoint_folder(1).files() and folder.load_imported(model):
             log.info("starting from the imported weights, %s", folder.imported)
         compile_method(model, config, steps_per_epoch)

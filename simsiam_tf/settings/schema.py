@@ -12,7 +12,8 @@ from typing import ClassVar, Literal
 
 from simsiam_tf.errors import InputError
 from simsiam_tf.settings.augmentation import AugmentationSettings
-from simsiam_tf.settings.methods import MethodSettings, SimSiamSettings
+from simsiam_tf.settings.methods import MethodSettings
+from simsiam_tf.settings.methods.simsiam import SimSiamSettings
 from simsiam_tf.settings.optimizers import OptimizerSettings, SGDSettings
 from simsiam_tf.settings.types import (
     BelowOne,
@@ -84,7 +85,7 @@ class BackboneSettings(Section):
 
 @dataclass(frozen=True)
 class TrainingSettings(Section):
-    """How the run is carried out; only precision and sync_batch_norm change what is computed.
+    """How the run is carried out; only precision, sync_batch_norm and micro_batches change what is computed.
 
     Args:
         distribution: Who shares a batch: none, mirrored (the GPUs of this host) or multi_worker (TF_CONFIG or Slurm).
@@ -93,6 +94,8 @@ class TrainingSettings(Section):
         jit_compile: Compile the step with XLA: auto means on a GPU only.
         deterministic: Same seed, same weights, bit for bit, on one machine. auto means on a CPU only: on a GPU
             it rules out XLA.
+        micro_batches: Parts that a batch is taken in, one after the other, their gradients added up: less memory.
+            BatchNorm, and what else looks at a whole batch, then sees one part of it at a time.
         steps_per_execution: Steps per call from Python, a divisor of the steps of an epoch: between them nothing waits
             for the device, and no signal is heard. auto means one on a CPU, on a GPU as many as divide, up to 100.
         compilation_cache: Folder where XLA keeps compiled programs, so that the next start on this machine loads them.
@@ -107,6 +110,7 @@ class TrainingSettings(Section):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     jit_compile: bool | Literal["auto"] = "auto"
     deterministic: bool | Literal["auto"] = "auto"
+    micro_batches: Count = 1
     steps_per_execution: Count | Literal["auto"] = setting("auto", free=True)
     compilation_cache: str | None = setting(None, free=True, own=True)
     stop_after_steps: Count | None = setting(None, free=True)
@@ -226,6 +230,11 @@ class Config(Section):
         if views and views != self.method.num_views:
             raise InputError(
                 f"augmentation.views: {views}, but {self.method.name} has {self.method.num_views}; give as many"
+            )
+        batch, parts = self.optimizer.batch_size, self.training.micro_batches
+        if batch % parts:
+            raise InputError(
+                f"training.micro_batches: {parts} does not divide a batch of {batch}; give a divisor of it"
             )
         sizes, epochs = len(self.augmentation.view_sizes), self.optimizer.epochs
         if sizes > epochs:

@@ -10,7 +10,7 @@ from simsiam_tf.errors import InputError
 from simsiam_tf.experiments.results import Results, figure, file_name, identity, outcome
 from simsiam_tf.experiments.study import Study
 from simsiam_tf.settings import yaml_files
-from simsiam_tf.settings.methods import BYOLSettings
+from simsiam_tf.settings.methods.byol import BYOLSettings
 from simsiam_tf.settings.schema import Config, DataSettings
 
 SHIPPED = sorted((yaml_files.shipped_folder() / "studies").glob("*.yaml"))

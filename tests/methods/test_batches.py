@@ -11,7 +11,7 @@ from simsiam_tf.data import from_arrays, training_batches
 from simsiam_tf.errors import InputError
 from simsiam_tf.runs.build import build_augmenter
 from simsiam_tf.settings.augmentation import AugmentationSettings, ViewSettings
-from simsiam_tf.settings.methods import SimSiamSettings
+from simsiam_tf.settings.methods.simsiam import SimSiamSettings
 from simsiam_tf.settings.schema import Config, DataSettings
 from small_methods import BATCH, SIDE, backbone, build, images, labels, small
 
@@ -104,3 +104,45 @@ def test_a_saved_method_keeps_its_kinds_of_views(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert [each.image_size for each in loaded.augmenters] == [8, 4]
+
+
+def test_a_batch_in_parts_is_one_step_with_the_mean_of_their_gradients():
+    """Each part passes the networks by itself, so BatchNorm sees it alone; the views are those of the whole batch."""
+    parts, twin = build("simsiam", micro_batches=4), build("simsiam")
+    batch = tf.constant(images()[:BATCH])
+    parts.train_step(batch)
+    gradients = []
+    for start in range(0, BATCH, BATCH // 4):
+        with tf.GradientTape() as tape:
+            views = [view[start : start + BATCH // 4] for view in twin.draw_views(batch, 0)]
+            loss = twin.objective(twin.forward(views))
+        gradients.append(tape.gradient(loss, twin.trainable_variables))
+    twin.optimizer.apply([tf.add_n(each) / 4 for each in zip(*gradients, strict=True)], twin.trainable_variables)
+    for ours, by_hand in zip(parts.variables, twin.variables, strict=True):
+        if not ours.path.endswith("/step"):
+            np.testing.assert_allclose(ours, by_hand, rtol=1e-5, atol=1e-6, err_msg=ours.path)
+
+
+def test_what_follows_a_step_in_parts_is_given_the_whole_batch():
+    given = []
+
+    class Noting(SimSiam):
+        reads = frozenset({"labels", "rows"})
+
+        def after_step(self, outputs, batch):
+            given.append((outputs, batch))
+
+    model = Noting(backbone(), recipe("none", image_size=SIDE), micro_batches=2, **small("simsiam"))
+    model.compile(make_optimizer(model, 4, batch_size=BATCH, epochs=1))
+    data = {"images": tf.constant(images()[:BATCH]), "rows": tf.range(BATCH)}
+    model.train_step((data, tf.constant(labels()[:BATCH])))
+    ((outputs, batch),) = given
+    assert [each.shape for each in outputs["z"]] == [(BATCH, 16)] * 2
+    assert batch.rows.numpy().tolist() == list(range(BATCH))
+    assert np.isfinite(model.loss_tracker.result())
+
+
+def test_a_batch_is_taken_in_equal_parts():
+    model = build("simsiam", micro_batches=3)
+    with pytest.raises(InputError, match=r"^micro_batches: 3 does not divide a batch of 16; give a divisor$"):
+        model.train_step(tf.constant(images()[:BATCH]))

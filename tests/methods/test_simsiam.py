@@ -51,6 +51,33 @@ def test_similarity_may_be_the_cross_entropy_of_softmaxes(small_model):
     assert float(model.objective({"p": list(p), "z": list(z)})) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("pairs", [1, 2])
+def test_asymmetric_the_first_of_each_pair_predicts_the_second(small_model, images, pairs):
+    model = small_model(symmetric=False, num_views=2 * pairs)
+    outputs = model.forward(model.draw_views(images[:8], 0))
+    assert (len(outputs["z"]), len(outputs["p"])) == (2 * pairs, pairs)
+    cosines = []
+    for i in range(pairs):
+        p, z = model.predictor(outputs["z"][2 * i], training=True).numpy(), outputs["z"][2 * i + 1].numpy()
+        cosines.append(((p * z).sum(axis=1) / np.linalg.norm(p, axis=1) / np.linalg.norm(z, axis=1)).mean())
+    assert float(model.objective(outputs)) == pytest.approx(-np.mean(cosines), abs=1e-6)
+
+
+def test_without_predictor_the_symmetric_loss_has_half_the_gradient(small_model):
+    """Of D(z1, z2) without stop-gradient: each view's is that of one of its two equal halves (sec. 4.6)."""
+    z = [tf.constant(array) for array in np.random.default_rng(4).normal(size=(2, 6, 16))]
+    gradients = {}
+    for stop_gradient in (True, False):
+        model = small_model(compiled=False, predictor="none", stop_gradient=stop_gradient)
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            loss = model.objective({"p": z, "z": z})
+        gradients[stop_gradient] = [each.numpy() for each in tape.gradient(loss, z)]
+    for half, whole in zip(gradients[True], gradients[False], strict=True):
+        np.testing.assert_allclose(2 * half, whole, rtol=1e-12, atol=1e-15)
+        assert np.abs(whole).max() > 1e-3
+
+
 @pytest.mark.parametrize("stop_gradient", [True, False])
 def test_targets_get_a_gradient_only_without_stop_gradient(small_model, stop_gradient):
     model = small_model(compiled=False, stop_gradient=stop_gradient)
@@ -230,6 +257,9 @@ def test_config_round_trip_keeps_every_value(small_model, images):
         "total_steps": 9,
         "predictor_hidden": 7,
         "similarity": "cross_entropy",
+        "micro_batches": 2,
+        "steps_per_epoch": 3,
+        "num_images": 12,
         "stop_gradient": False,
         "seed": 8,
     }
@@ -308,6 +338,7 @@ def test_a_model_that_an_earlier_version_saved_is_refused(small_backbone):
         ({"projection_dim": None}, r"^method.projection_dim: null is no value of it; give a whole number 1 or more$"),
         ({"ema_momentum": 0.9}, r"^method.ema_momentum: unknown; give one of head_norm, .*weight_average$"),
         ({"views": 2}, r"^method.views: unknown; give one of head_norm, num_views, predictor, "),
+        ({"num_views": 3, "symmetric": False}, r"^method.num_views: 3 are no pairs; give an even number"),
         ({"num_views": 1}, r"^method.num_views: 1 is no value of it; give a whole number 2 or more$"),
     ],
 )
