@@ -61,12 +61,13 @@ def views(model, step, images=None):
     return [torch.tensor(view) for view in normalised]
 
 
-def step_and_loss(model):
-    """One `train_step` as it is; the loss that its objective gave."""
+def step_and_loss(model, rows=None):
+    """One `train_step` as it is, with row numbers if the method reads them; the loss that its objective gave."""
+    images = tf.constant(patchwork(N, SIZE))
     noted, objective = [], model.objective
     model.objective = lambda outputs, batch: noted.append(objective(outputs, batch)) or noted[-1]
     try:
-        model.train_step(tf.constant(patchwork(N, SIZE)))
+        model.train_step(images if rows is None else {"images": images, "rows": tf.constant(rows)})
     finally:
         model.objective = objective
     return float(noted[0])

@@ -122,6 +122,11 @@ class ImageBank(keras.layers.Layer):
         )
         self.built = True
 
+    @property
+    def nbytes(self):
+        """Its size in memory."""
+        return math.prod(self.vectors.shape) * tf.as_dtype(self.vectors.dtype).size
+
     def moved(self, rows, seen):
         """Where the vectors of `rows` (n,) stand, (n, d), when these (n, d) are seen; a vector never seen is zero."""
         before = tf.cast(tf.gather(self.vectors, rows), seen.dtype)
