@@ -109,12 +109,14 @@ def figure(result: dict, key: str) -> float | None:
     Args:
         key: knn_accuracy; knn_accuracy@0.1, at that share of the labels; untrained/knn_accuracy, of that row of the
             evaluation's; label_free.encoder.rankme, with a dot for each step inwards; relative_std, the spread as a
-            share of 1/sqrt(d).
+            share of 1/sqrt(d); seconds_per_epoch.
     """
     figures = result["figures"]
     if key == "relative_std":
         spread, width = figures.get("feature_std"), result["configuration"].get("method.projection_dim")
         return None if spread is None or width is None else spread * math.sqrt(width)
+    if key == "seconds_per_epoch":
+        return figures["seconds"] / figures["epochs"] if figures.get("epochs") else None
     row, _, name = key.rpartition("/")
     if row or "@" in name:
         name, _, fraction = name.partition("@")

@@ -19,6 +19,7 @@ TITLES = {
     "label_free.encoder.spectrum_auc": "AUC",
     "supervised_accuracy": "supervised",
     "seconds": "s",
+    "seconds_per_epoch": "s per epoch",
 }
 
 
