@@ -7,6 +7,7 @@ import keras
 
 from simsiam_tf.augment import recipe
 from simsiam_tf.errors import InputError
+from simsiam_tf.methods.spread import Spread
 from simsiam_tf.methods.step import TrainStep
 from simsiam_tf.methods.targets import Follower
 from simsiam_tf.methods.views import TRAIN_STREAM, Views
@@ -107,6 +108,7 @@ class Method(TrainStep):
             name="diverged_at", shape=(), dtype="int64", initializer=keras.initializers.Constant(-1), trainable=False
         )
         self.loss_tracker = keras.metrics.Mean(name="loss")
+        self.loss_spread = Spread(name="loss_std")
         self.build_heads(backbone.output_shape[-1])
         self.built = True
 

@@ -11,7 +11,7 @@ from simsiam_tf.runs.build import has_gpu
 from simsiam_tf.runs.watchers import Watchers
 from simsiam_tf.settings.schema import Config
 
-NEWEST = ("loss", "images_per_second", "feature_std", "correlation_strength", "effective_rank")
+NEWEST = ("loss", "loss_std", "images_per_second", "feature_std", "correlation_strength", "effective_rank")
 
 
 def summary(config: Config, model, watchers: Watchers, seconds: float) -> dict:

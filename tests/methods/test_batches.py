@@ -13,7 +13,7 @@ from simsiam_tf.runs.build import build_augmenter
 from simsiam_tf.settings.augmentation import AugmentationSettings, ViewSettings
 from simsiam_tf.settings.methods.simsiam import SimSiamSettings
 from simsiam_tf.settings.schema import Config, DataSettings
-from small_methods import BATCH, SIDE, backbone, build, images, labels, small
+from small_methods import BATCH, SIDE, STEPS, backbone, build, images, labels, small
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -146,3 +146,15 @@ def test_a_batch_is_taken_in_equal_parts():
     model = build("simsiam", micro_batches=3)
     with pytest.raises(InputError, match=r"^micro_batches: 3 does not divide a batch of 16; give a divisor$"):
         model.train_step(tf.constant(images()[:BATCH]))
+
+
+def test_the_spread_of_the_loss_is_that_of_the_epochs_steps():
+    model, noted = build("simsiam"), []
+    objective = model.objective
+    model.objective = lambda outputs, batch: noted.append(objective(outputs, batch)) or noted[-1]
+    model.compile(make_optimizer(model, STEPS, batch_size=BATCH, epochs=2), run_eagerly=True)
+    for _ in range(2):  # the second epoch knows nothing of the first
+        noted.clear()
+        history = model.fit(images(), batch_size=BATCH, shuffle=False, verbose=0).history
+        assert history["loss"] == pytest.approx([np.mean(noted)], rel=1e-5)
+        assert history["loss_std"] == pytest.approx([np.std(noted)], rel=1e-5)
