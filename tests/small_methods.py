@@ -1,6 +1,7 @@
-"""Every method at 8 px on a network of two convolutions; as a program, each on one and on two devices.
+"""Every method at 8 px on a network of two convolutions; as a program, each trained on one or on several devices.
 
-python tests/small_methods.py FILE writes {method/run/variable: array} for the runs "one" and "two".
+python tests/small_methods.py FILE writes {method/run/variable: array}: for the runs "one" and "two devices", or, in a
+cluster of TF_CONFIG, for "two processes".
 """
 
 import os
@@ -19,6 +20,13 @@ from simsiam_tf.networks.layers import BatchNorm
 from simsiam_tf.settings.methods import METHODS as SETTINGS
 
 BATCH, STEPS, SIDE, CLASSES = 16, 4, 8, 4
+LONG = 20  # steps of the comparison of devices
+VARIANTS = {  # what else looks across devices, beside the methods as they are
+    "simclr/hybrid": {"predictor": "mlp"},
+    "swav/end to end": {"stop_gradient": False},
+    "alternating/bank": {"target": "bank", "predictor": "none"},
+    "moco/symmetric": {"symmetric": True},
+}
 
 
 def images():
@@ -47,36 +55,43 @@ def small(name):
     return {key: 16 for key, value in defaults.items() if type(value) is int and value > 16}
 
 
-def build(name, seed=0, total_steps=None, **settings):
+def build(name, seed=0, total_steps=None, rate=0.5, **settings):
     """The method, compiled, its optimizer built."""
     augmenter = recipe("none", image_size=SIDE, min_area=0.3, flip=0.5)  # others take seconds to compile
     facts = {"steps_per_epoch": STEPS, "num_images": BATCH * STEPS}
     options = small(name) | facts | settings
     model = METHODS[name](backbone(seed), augmenter, seed=seed, total_steps=total_steps, **options)
-    model.compile(make_optimizer(model, STEPS, learning_rate=0.5, batch_size=BATCH, epochs=2))
+    model.compile(make_optimizer(model, STEPS, learning_rate=rate, batch_size=BATCH, epochs=2))
     model.optimizer.build(model.trainable_variables)
     return model
 
 
 def train(name, workers):
-    """Every weight of the method after the steps, the input cut into parts for the devices."""
+    """Every weight of the method, or of its variant, after the steps, the input cut into parts for the devices."""
     keras.utils.clear_session(free_memory=False)  # the same names in every run
     with workers.strategy.scope():
-        model = build(name, total_steps=STEPS)
+        # At a higher rate two kernels that differ by rounding are soon two networks.
+        model = build(name.split("/")[0], total_steps=LONG, rate=0.05, **VARIANTS.get(name, {}))
     picture_set = from_arrays(images(), labels())
     read = {f"with_{part}": part in model.reads for part in ("labels", "rows")}
     stream = workers.batches(
         lambda part, parts: training_batches(picture_set, BATCH, 5, part=part, parts=parts, **read)
     )
-    model.fit(stream, steps_per_epoch=STEPS, verbose=0, shuffle=False)
-    return {v.path + f" {i}": tf.convert_to_tensor(v).numpy() for i, v in enumerate(model.weights)}
+    model.fit(stream, steps_per_epoch=LONG, verbose=0, shuffle=False)
+    return {f"{v.path} {i}": tf.convert_to_tensor(v).numpy() for i, v in enumerate(model.weights)}
 
 
 if __name__ == "__main__":
     from simsiam_tf.runs.workers import Workers
 
-    (cpu,) = tf.config.list_physical_devices("CPU")
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    workers = {"one": Workers(), "two": Workers("mirrored")}
-    runs = {f"{name}/{run}": train(name, each) for name in METHODS for run, each in workers.items()}
-    np.savez(sys.argv[1], **{f"{run}/{key}": array for run, arrays in runs.items() for key, array in arrays.items()})
+    if "TF_CONFIG" in os.environ:
+        kinds = {"two processes": Workers("multi_worker")}
+    else:
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        kinds = {"one": Workers(), "two devices": Workers("mirrored")}
+    runs = {f"{name}/{kind}": train(name, each) for name in [*METHODS, *VARIANTS] for kind, each in kinds.items()}
+    if next(iter(kinds.values())).chief:
+        np.savez(
+            sys.argv[1], **{f"{run}/{key}": array for run, arrays in runs.items() for key, array in arrays.items()}
+        )

@@ -176,7 +176,7 @@ def gathered(rows):
 
         return context.all_gather(own, axis=0), gradient
 
-    return gather(rows)
+    return gather(tf.identity(rows))  # on this replica's device: what comes from the input is on none
 
 
 def own_part(rows, count):

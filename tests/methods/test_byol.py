@@ -21,7 +21,10 @@ from followers import (
     views,
 )
 from parity import assert_close
+from simsiam_tf import methods
+from simsiam_tf.optimizers import learning_rates
 
+RATE = 0.03 * N / 256
 SIZES = {"projector_hidden": 12, "projection_dim": 8, "predictor_hidden": 10}
 
 
@@ -70,6 +73,60 @@ def test_the_loss_is_the_papers():
     assert float(model.objective(outputs)) == pytest.approx(expected, abs=1e-12)
     assert float(model.objective({"p": [q1, q2], "targets": [q2, q1]})) == pytest.approx(0, abs=1e-12)
     assert float(model.objective({"p": [q1, q2], "targets": [-q2, -q1]})) == pytest.approx(8, abs=1e-12)
+
+
+def target_in_inference_mode(patch):
+    call = methods.targets.Follower.call
+    patch.setattr(methods.targets.Follower, "call", lambda self, inputs, training=None: call(self, inputs, False))
+
+
+def own_view_as_target(patch):
+    objective = methods.BYOL.objective
+    swap = lambda self, outputs, batch=None: objective(self, outputs | {"targets": outputs["targets"][::-1]})  # noqa: E731
+    patch.setattr(methods.BYOL, "objective", swap)
+
+
+def momentum_of_the_next_step(patch):
+    follow = methods.targets.Follower.follow
+    patch.setattr(methods.targets.Follower, "follow", lambda self, step: follow(self, step + 1))
+
+
+def target_that_stays(patch):
+    patch.setattr(methods.targets.Follower, "follow", lambda self, step: None)
+
+
+@pytest.mark.parametrize(
+    "mutate", [target_in_inference_mode, own_view_as_target, momentum_of_the_next_step, target_that_stays]
+)
+def test_parity_fails_under(mutate, monkeypatch):
+    ours, theirs = twins()
+    sgd = torch.optim.SGD([*theirs.encoder.parameters(), *theirs.predictor.parameters()], RATE, 0.9, weight_decay=5e-4)
+    views(ours, 0)  # traced before the mutation
+    mutate(monkeypatch)
+    with pytest.raises(AssertionError, match="relative error"):
+        two_steps(ours, theirs, sgd)
+
+
+def two_steps(ours, theirs, sgd):
+    for step in range(2):
+        oracle.byol.train_step(theirs, sgd, *views(ours, step), step, STEPS_PER_EPOCH * EPOCHS, 0.9)
+        step_and_loss(ours)
+        assert_close(weights(ours), state(theirs), bound=1e-8, zero=1e-6)
+
+
+def test_without_momentum_encoder_the_target_is_the_network_itself():
+    """Footnote 3: momentum 0, and it stays; each step's target are the weights that the step begins with."""
+    model = make_method("byol", **SIZES, momentum=0.0, momentum_schedule="constant", predictor_ratio=10.0)
+    for _ in range(2):
+        step_and_loss(model)
+        pairs = zip(model.target.networks, (model.backbone, model.projector), strict=True)
+        for copy, original in pairs:
+            for slow, fast in zip(copy.variables, original.variables, strict=True):
+                if "moving" not in slow.path:
+                    np.testing.assert_array_equal(slow, fast, err_msg=slow.path)
+    assert float(model.target.momentum_at(99)) == 0
+    rates = learning_rates(model.optimizer)
+    assert rates["predictor_learning_rate"] == pytest.approx(10 * rates["learning_rate"])
 
 
 def test_the_targets_momentum_grows_to_one():

@@ -1,6 +1,7 @@
 """What every method promises, tried on each entry of METHODS at 8 px: nothing here knows any of them by name."""
 
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from simsiam_tf.runs.checkpoint import by_path, collect, restore
 from simsiam_tf.runs.checkpointer import method_variables
 from simsiam_tf.settings import files, yaml_files
 from simsiam_tf.settings.methods import METHODS as SETTINGS
-from small_methods import BATCH, STEPS, build, images, labels
+from small_methods import BATCH, STEPS, VARIANTS, build, images, labels
+from test_workers import free_ports
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.parametrize("name", METHODS, scope="module")
@@ -179,26 +181,45 @@ def test_it_has_a_recipe_and_can_be_chosen_over_any(name):
         assert config.method.name == name
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def replicas(tmp_path_factory):
-    """{method/one or two/variable: array} of `small_methods.py`, in a process of its own with two devices."""
-    file = tmp_path_factory.mktemp("replicas") / "runs.npz"
+    """{method/run/variable: array} of `small_methods.py`: on one device, on two, and in two processes, side by side."""
+    folder = tmp_path_factory.mktemp("replicas")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"}
-    command = [sys.executable, str(ROOT / "tests" / "small_methods.py"), str(file)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return dict(np.load(file))
+    addresses = [f"localhost:{port}" for port in free_ports(2)]
+    clusters = [{"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}} for index in range(2)]
+    processes = []
+    for own in ({}, *({"TF_CONFIG": json.dumps(cluster)} for cluster in clusters)):
+        program = [sys.executable, str(ROOT / "tests" / "small_methods.py"), str(folder / f"{bool(own)}.npz")]
+        with (folder / f"stderr{len(processes)}").open("w") as errors:
+            processes.append(subprocess.Popen(program, env=environment | own, stderr=errors))
+    try:
+        codes = [process.wait(900) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert codes == [0, 0, 0], "\n".join(file.read_text()[-2000:] for file in folder.glob("stderr*"))
+    return {key: array for file in folder.glob("*.npz") for key, array in np.load(file).items()}
 
 
-def test_two_devices_train_the_weights_of_one(name, replicas):
-    one, two = (
-        {key.removeprefix(f"{name}/{run}/"): a for key, a in replicas.items() if key.startswith(f"{name}/{run}/")}
-        for run in ("one", "two")
-    )
-    assert one
-    assert one.keys() == two.keys()
-    for key in one:
-        np.testing.assert_allclose(two[key].astype("float64"), one[key], rtol=0, atol=1e-5, err_msg=key)
+@pytest.mark.parametrize("kind", ["two devices", "two processes"])
+def test_several_devices_train_the_weights_of_one(name, kind, replicas):
+    """After 20 steps; the method, and each of its variants that looks across devices."""
+    for variant in [name, *(each for each in VARIANTS if each.startswith(f"{name}/"))]:
+        one, many = (
+            {
+                key.removeprefix(f"{variant}/{run}/"): a
+                for key, a in replicas.items()
+                if key.startswith(f"{variant}/{run}/")
+            }
+            for run in ("one", kind)
+        )
+        assert one, variant
+        assert one.keys() == many.keys()
+        for key in one:
+            np.testing.assert_allclose(
+                many[key].astype("float64"), one[key], rtol=0, atol=1e-5, err_msg=f"{variant} {key}"
+            )
 
 
 def test_make_optimizer_knows_the_groups(name):
