@@ -55,7 +55,7 @@ def test_a_single_label_chooses_the_first():
 
 def test_rates_side_by_side_are_rates_one_by_one():
     x, y = classes_of(300)
-    kernels, biases = linear._fit(x, y, [3.0, 0.1], 5, 64, 4, 0.9, 0.0, 1, 2)
+    kernels, biases = linear._fit(x, y, [3.0, 0.1], 5, 64, 4, (0.9, 0.0, 0.0), 1, 2)
     for rate, kernel, bias in zip([3.0, 0.1], kernels, biases, strict=True):
         alone = linear_probe(x, y, x, y, base_learning_rate=rate, batch_size=64, epochs=4, seed=2)
         np.testing.assert_allclose(kernel, alone.kernel, atol=1e-5)

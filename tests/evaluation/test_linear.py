@@ -19,7 +19,14 @@ def blobs(n, d=10, classes=4, spread=0.3, seed=0):
     return (centres[labels] + spread * rng.normal(size=(n, d))).astype(np.float32), labels
 
 
-def numpy_probe(x, y, k, base, batch, epochs, momentum, decay, repeat, seed):
+def larc(gradient, weights, decay):
+    """What apex's LARC with trust 0.001, not clipped, makes of a gradient."""
+    sizes = np.linalg.norm(weights), np.linalg.norm(gradient)
+    ratio = 0.001 * sizes[0] / (sizes[1] + decay * sizes[0] + 1e-8) if min(sizes) > 0 else 1.0
+    return ratio * (gradient + decay * weights)
+
+
+def numpy_probe(x, y, k, base, batch, epochs, momentum, decay, repeat, seed, step=lambda g, w, decay: g + decay * w):
     """PyTorch's SGD on the mean cross entropy, in float64, with the same initial kernel and order."""
     w = np.random.default_rng([seed, 0]).normal(0, 0.01, (x.shape[1], k)).astype(np.float32).astype(float)
     b = np.zeros(k)
@@ -32,8 +39,8 @@ def numpy_probe(x, y, k, base, batch, epochs, momentum, decay, repeat, seed):
             p = np.exp(logits - logits.max(axis=1, keepdims=True))
             p /= p.sum(axis=1, keepdims=True)
             p[np.arange(len(rows)), y[rows]] -= 1
-            vw = momentum * vw + x[rows].T @ p / len(rows) + decay * w
-            vb = momentum * vb + p.sum(axis=0) / len(rows) + decay * b
+            vw = momentum * vw + step(x[rows].T @ p / len(rows), w, decay)
+            vb = momentum * vb + step(p.sum(axis=0) / len(rows), b, decay)
             w, b = w - rate * vw, b - rate * vb
     return w, b
 
@@ -52,6 +59,42 @@ def test_equals_a_numpy_loop(n, batch, repeat, decay):
     np.testing.assert_allclose(result.kernel, w, atol=2e-5)
     np.testing.assert_allclose(result.bias, b, atol=2e-5)
     assert result.accuracy == np.mean((x @ w + b).argmax(axis=1) == y)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_lars_is_that_of_the_official_code(decay):
+    x, y = blobs(100, spread=1.0)
+    options = {"epochs": 5, "momentum": 0.9, "repeat": 2, "seed": 3}
+    result = linear_probe(
+        x,
+        y,
+        x,
+        y,
+        base_learning_rate=1000.0,
+        optimizer="lars",
+        batch_size=32,
+        weight_decay=decay,
+        num_classes=4,
+        **options,
+    )
+    w, b = numpy_probe(x, y, 4, 1000.0, 32, 5, 0.9, decay, 2, 3, larc)
+    np.testing.assert_allclose(result.kernel, w, atol=2e-5)
+    np.testing.assert_allclose(result.bias, b, atol=2e-5)
+    assert np.abs(w).max() > 0.1
+
+
+def test_probes_side_by_side_are_scaled_by_themselves():
+    x, y = blobs(100)
+    kernels, biases = linear._fit(x, y, [3.0, 0.1], 4, 32, 4, (0.9, 0.0, 1e-3), 1, 2)
+    for kernel, bias, rate in zip(kernels, biases, (3.0, 0.1), strict=True):
+        alone = linear_probe(x, y, x, y, base_learning_rate=rate, optimizer="lars", batch_size=32, epochs=4, seed=2)
+        np.testing.assert_allclose(kernel, alone.kernel, atol=1e-6)
+        np.testing.assert_allclose(bias, alone.bias, atol=1e-6)
+
+
+def test_an_unknown_optimizer_is_refused():
+    with pytest.raises(InputError, match=r"^optimizer: 'adam' is unknown; give one of sgd, lars$"):
+        linear_probe(np.eye(3), [0, 1, 2], np.eye(3), [0, 1, 2], optimizer="adam")
 
 
 def test_no_step_leaves_the_initial_weights():
