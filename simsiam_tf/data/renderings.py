@@ -11,6 +11,7 @@ from PIL import Image
 
 from simsiam_tf.data.decode import array_squares, to_rgb, to_square
 
+LEAST = 128  # JPEGs are decoded at no less: below, what they lose shows in features (3.5 % of the pixels at 32 px).
 LARGE = 64  # Up to this side the middle square is evaluated, above it the ImageNet protocol's part of it.
 
 
@@ -39,12 +40,12 @@ class Form(NamedTuple):
 
         By default what its frame needs is enough, which costs no more than frames alone.
         """
-        least = max(2 * resized_side(self.frame), self.store_size or 0)
+        least = max(2 * resized_side(self.frame), LEAST, self.store_size or 0)
         return tuple(min(length, least) for length in fitted(size, self.side))
 
     def need_of_frame(self, size):
         """The same for `to_frame`: the filter still does the antialiasing."""
-        return (2 * resized_side(self.frame),) * 2
+        return (max(2 * resized_side(self.frame), LEAST),) * 2
 
     def of_shape(self, height, width):
         """Side of the squares, and whether pictures have sizes in them, of a set of pictures of one shape.

@@ -77,6 +77,16 @@ def test_split_folders_give_way_to_holdout(photo_folder):
     assert all(image_id.startswith("train/") for image_id in test.ids)
 
 
+@pytest.mark.parametrize("memory_limit_gb", [4, 0])
+def test_the_test_folder_and_the_held_out_part_are_two_things(photo_folder, memory_limit_gb):
+    root = photo_folder(*(f"train/{label}/{i}.png" for label in "ab" for i in range(5)), "test/a/9.png")
+    given = {"validation_fraction": 0.2, "memory_limit_gb": memory_limit_gb}
+    (kept, own), (left, held_out) = (load(root, split=split, **given) for split in ("test", "validation"))
+    assert kept.ids.tolist() == left.ids.tolist()
+    assert own.ids.tolist() == ["test/a/9.png"]
+    assert set(held_out.ids) | set(left.ids) == {f"train/{label}/{i}.png" for label in "ab" for i in range(5)}
+
+
 def test_unknown_class_in_test_part(photo_folder):
     root = photo_folder("train/a/0.png", "train/b/1.png", "test/c/2.png")
     with pytest.raises(InputError, match=r"data\.path: class c .* training classes a, b"):

@@ -161,6 +161,20 @@ def test_gray_unlabelled_and_resized(prepared, memory_limit_gb):
     assert (len(train), len(test)) == (2, 1)
 
 
+@pytest.mark.parametrize("memory_limit_gb", [4, 0])
+def test_the_test_split_and_the_held_out_part_are_two_things(prepared, memory_limit_gb):
+    path, _ = prepared("two", (6, 6, 3), [(6, 6)] * 10, [0, 1] * 5, splits=("train", "test"))
+    given = {"name": "two", "path": path, "image_size": 6, "memory_limit_gb": memory_limit_gb}
+    whole = data.load("tfds", **given)
+    (kept, own), (left, held_out) = (
+        data.load("tfds", split=split, validation_fraction=0.2, **given) for split in ("test", "validation")
+    )
+    assert own.ids.tolist() == whole.test.ids.tolist()
+    assert kept.ids.tolist() == left.ids.tolist()
+    assert sorted([*left.ids, *held_out.ids]) == sorted(whole.train.ids)
+    assert len(held_out) == 2
+
+
 def test_withheld_labels_count_as_none(prepared):
     path, _ = prepared("withheld", (4, 4, 3), [(4, 4)] * 3, [-1, -1, -1])
     for memory_limit_gb in (4, 0):
