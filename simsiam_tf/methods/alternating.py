@@ -4,9 +4,10 @@ import keras
 import tensorflow as tf
 
 from simsiam_tf.errors import InputError
+from simsiam_tf.methods.bank import ImageBank
 from simsiam_tf.methods.losses import unit_rows
 from simsiam_tf.methods.simsiam import SimSiam
-from simsiam_tf.methods.targets import Follower, ImageBank
+from simsiam_tf.methods.targets import Follower
 from simsiam_tf.settings.methods.alternating import AlternatingSettings
 
 

@@ -5,8 +5,6 @@ import math
 import keras
 import tensorflow as tf
 
-from simsiam_tf.methods.losses import unit_rows
-
 
 class Follower(keras.layers.Layer):
     """Copies of networks, applied one after the other, which follow them: copy = m copy + (1 - m) original.
@@ -102,40 +100,6 @@ class Queue(keras.layers.Layer):
         places = (self.place + tf.range(count)) % self.size
         self.rows.assign(tf.tensor_scatter_nd_update(self.rows, places[:, None], tf.cast(keys, self.rows.dtype)))
         self.place.assign((self.place + count) % self.size)
-
-
-class ImageBank(keras.layers.Layer):
-    """A vector of length 1 for each image, which moves towards what is seen of it (Chen & He 2021, sec. 5.2).
-
-    Args:
-        num_images: Rows.
-        dim: d.
-        momentum: Share of itself that a vector keeps at each visit; the first visit assigns.
-        dtype: float32, or float16 for half of the memory.
-    """
-
-    def __init__(self, num_images, dim, momentum, dtype="float32", **kwargs):
-        super().__init__(**kwargs)
-        self.momentum = momentum
-        self.vectors = self.add_weight(
-            name="vectors", shape=(num_images, dim), dtype=dtype, initializer="zeros", trainable=False, autocast=False
-        )
-        self.built = True
-
-    @property
-    def nbytes(self):
-        """Its size in memory."""
-        return math.prod(self.vectors.shape) * tf.as_dtype(self.vectors.dtype).size
-
-    def moved(self, rows, seen):
-        """Where the vectors of `rows` (n,) stand, (n, d), when these (n, d) are seen; a vector never seen is zero."""
-        before = tf.cast(tf.gather(self.vectors, rows), seen.dtype)
-        return unit_rows(self.momentum * before + (1 - self.momentum) * seen)[0]
-
-    def move(self, rows, seen):
-        """Keep that, of all replicas."""
-        moved = gathered(tf.cast(self.moved(rows, seen), self.vectors.dtype))
-        self.vectors.assign(tf.tensor_scatter_nd_update(self.vectors, gathered(rows)[:, None], moved))
 
 
 class Prototypes(keras.layers.Layer):

@@ -8,6 +8,7 @@ import logging
 import tensorflow as tf
 
 from simsiam_tf.errors import Diverged, InputError
+from simsiam_tf.methods.bank import ImageBank
 from simsiam_tf.runs import figures
 from simsiam_tf.runs.build import build_method, compile_method, has_gpu, load_data, prepare_process
 from simsiam_tf.runs.evaluate import can_evaluate, evaluate
@@ -121,6 +122,8 @@ def make_model(config: Config, folder, workers: Workers, steps_per_epoch: int, n
     """The compiled method, with the weights of `import-weights` if it begins with them."""
     with workers.strategy.scope():
         model = build_method(config, steps_per_epoch, num_images)
+        for bank in (layer for layer in model.layers if isinstance(layer, ImageBank)):
+            log.info("a bank of %d targets: %.3g GB", num_images, bank.nbytes / 1e9)
         if not folder.checkpoint_folder(1).files() and folder.load_imported(model):
             log.info("starting from the imported weights, %s", folder.imported)
         compile_method(model, config, steps_per_epoch)

@@ -8,6 +8,7 @@ import oracle.alternating
 from followers import WIDTH, N, arrays, load, make_method, set_rate, state, step_and_loss, views
 from parity import assert_close
 from simsiam_tf.errors import InputError
+from simsiam_tf.methods import bank
 
 RATE = 0.03 * N / 256
 SIZES = {"projector_hidden": 12, "projection_dim": 8, "predictor_hidden": 4, "predictor_schedule": "cosine"}
@@ -82,14 +83,14 @@ def test_the_bank_is_the_oracles(dtype, bound):
             name="exact", shape=(48, 8), dtype="float64", initializer="zeros", trainable=False
         )
         ours.bank.vectors = vectors
-    bank, seen = torch.zeros(48, 8, dtype=torch.float64), torch.zeros(48, dtype=torch.bool)
+    theirs_bank, seen = torch.zeros(48, 8, dtype=torch.float64), torch.zeros(48, dtype=torch.bool)
     for step in range(8):
         set_rate(sgd, step, RATE)
         rows = rows_of(step)
-        loss = oracle.alternating.bank_step(theirs, sgd, bank, seen, torch.tensor(rows), *views(ours, step))
+        loss = oracle.alternating.bank_step(theirs, sgd, theirs_bank, seen, torch.tensor(rows), *views(ours, step))
         assert step_and_loss(ours, rows=rows) == pytest.approx(loss, abs=bound)
         assert_close(weights(ours), state(theirs), bound=bound, zero=1e-6)
-        np.testing.assert_allclose(ours.bank.vectors, bank, rtol=0, atol=bound)
+        np.testing.assert_allclose(ours.bank.vectors, theirs_bank, rtol=0, atol=bound)
     assert seen.all()
 
 
@@ -98,6 +99,18 @@ def test_the_bank_counts_its_bytes_and_is_in_the_state():
     assert ours.bank.nbytes == 48 * 8 * 2
     assert [v.path for v in ours.variables if "bank" in v.path] == [ours.bank.vectors.path]
     assert ours.reads == {"rows"}
+
+
+def test_a_bank_that_cannot_fit_is_refused(tmp_path):
+    with pytest.raises(
+        InputError, match=r"^method.target: a bank of 1000000000 x 4096 float16 takes 8.19e\+03 GB, more"
+    ):
+        bank.ImageBank(1_000_000_000, 4096, 0.8, "float16")
+    (tmp_path / "memory.max").write_text("5000\n")
+    (tmp_path / "memory.current").write_text("2000\n")
+    assert bank.free_memory(tmp_path) == 3000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert bank.free_memory(tmp_path) == bank.free_memory(tmp_path / "nowhere") > 1e8
 
 
 @pytest.mark.parametrize(
