@@ -21,6 +21,7 @@ from simsiam_tf.settings.schema import Config, SGDSettings
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
+STUDIES = sorted(path.stem for path in (ROOT / "configs" / "studies").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -399,7 +400,7 @@ def test_help_does_not_import_tensorflow(arguments):
             "data.name: none given, but data.source tfds needs one; give",
         ),
         (["sweep"], "--config: none given; give a study"),
-        (["sweep", "--config=digits"], "--config: no file 'digits'; give a YAML file or one of: figure5"),
+        (["sweep", "--config=digits"], f"--config: no file 'digits'; give a YAML file or one of: {STUDIES[0]}"),
         (["train", "--data.source=folder"], "data.path: none given, but data.source folder needs one; give a folder"),
         (["train", "--data.source=arrays", "--data.path=nowhere.npz"], "data.path: nowhere.npz is not there; give an"),
         (["train", "--data.source=arrays", "--data.path=run"], "data.path: run is of another kind; give an .npz or"),
