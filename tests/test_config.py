@@ -14,6 +14,7 @@ import yaml
 from simsiam_tf.cli import main as cli
 from simsiam_tf.errors import InputError
 from simsiam_tf.settings import files, yaml_files
+from simsiam_tf.settings.augmentation import RecipeSettings
 from simsiam_tf.settings.methods import METHODS, MethodSettings
 from simsiam_tf.settings.methods.simsiam import SimSiamSettings
 from simsiam_tf.settings.optimizers import OPTIMIZERS
@@ -130,7 +131,7 @@ def test_bad_files_are_named_in_one_line(tmp_path, text, message):
     assert "\n" not in str(error.value)
 
 
-# For each key, but for those of one method only, a value that it cannot have, and what there is to give instead.
+# For each key, but for those of a recipe or of one method only, a value that it cannot have, and what to give instead.
 OUT_OF_RANGE = {
     "name": ("a/b", "one, such as run"),
     "output": ("a\nb", "text"),
@@ -146,18 +147,6 @@ OUT_OF_RANGE = {
     "data.limit": (0, "a whole number 1 or more or null"),
     "data.test_limit": (0, "a whole number 1 or more or null"),
     "data.memory_limit_gb": (-0.5, "a number 0 or more"),
-    "augmentation.recipe": ("vivid", "cifar10 or imagenet or .* or none or null"),
-    "augmentation.min_area": (0.0, "a number above 0 to 1 or null"),
-    "augmentation.max_area": (1.5, "a number above 0 to 1 or null"),
-    "augmentation.flip": (1.5, "a number from 0 to 1 or null"),
-    "augmentation.jitter_probability": (-0.5, "a number from 0 to 1 or null"),
-    "augmentation.brightness": (-0.5, "a number from 0 to 255 or null"),
-    "augmentation.contrast": (256.0, "a number from 0 to 255 or null"),
-    "augmentation.saturation": (-0.5, "a number from 0 to 255 or null"),
-    "augmentation.hue": (0.6, "a number from 0 to 0.5 or null"),
-    "augmentation.grayscale": (1.5, "a number from 0 to 1 or null"),
-    "augmentation.solarize": (1.5, "a number from 0 to 1 or null"),
-    "augmentation.blur_probability": (-0.5, "a number from 0 to 1 or null"),
     "augmentation.view_sizes": ([24, 0], "a list of each a whole number 1 or more"),
     "augmentation.views": ("[{width: 3}]", "an option of simsiam-tf train --help"),
     "backbone.name": ("vgg", "resnet18 or resnet34 or resnet50"),
@@ -227,21 +216,24 @@ def test_every_setting_has_a_range(key):
 
 def test_the_ranges_are_those_of_all_settings():
     common = {f"method.{each.name}" for each in fields(MethodSettings)}
+    recipe = {f"augmentation.{each.name}" for each in fields(RecipeSettings)}
     known = {key for key in files.flat(Config()) if not key.startswith("method.")}
-    assert OUT_OF_RANGE.keys() == known | common
+    assert OUT_OF_RANGE.keys() == (known | common) - recipe
 
 
-CHOICES = [*(("method", each) for each in METHODS.values()), *(("optimizer", each) for each in OPTIMIZERS.values())]
+CHOICES = [("augmentation", RecipeSettings)]
+CHOICES += [("method", each) for each in METHODS.values()] + [("optimizer", each) for each in OPTIMIZERS.values()]
 
 
 @pytest.mark.parametrize(("section", "settings"), CHOICES, ids=lambda value: getattr(value, "__name__", value))
-def test_every_setting_of_every_method_and_optimizer_has_a_range(section, settings):
+def test_every_setting_of_a_recipe_and_of_every_method_and_optimizer_has_a_range(section, settings):
+    chosen = [f"--{section}.name={settings.name}"] if hasattr(settings, "name") else []
     for each in fields(settings):
         for value in ("perhaps", math.nan) if isinstance(each.default, bool | str) else (-1, math.nan, "perhaps"):
             with pytest.raises(InputError, match=f"^{section}.{each.name}: {value} is no value of it; give "):
                 settings(**{each.name: value})
             with pytest.raises(InputError, match=f"^{section}.{each.name}[.:].*; give "):
-                parse(f"--{section}.name={settings.name}", f"--{section}.{each.name}={value}")
+                parse(*chosen, f"--{section}.{each.name}={value}")
 
 
 @pytest.mark.parametrize("value", [True, 1.5, "3", None, 2**31])
