@@ -15,6 +15,7 @@ from simsiam_tf.cli import main as cli
 from simsiam_tf.errors import InputError
 from simsiam_tf.settings import files, yaml_files
 from simsiam_tf.settings.augmentation import RecipeSettings
+from simsiam_tf.settings.data import PLACES
 from simsiam_tf.settings.methods import METHODS, MethodSettings
 from simsiam_tf.settings.methods.simsiam import SimSiamSettings
 from simsiam_tf.settings.optimizers import OPTIMIZERS
@@ -90,7 +91,6 @@ def test_an_option_wins_over_the_file_wherever_it_stands(arguments):
         (["--optimizer.learning_rate", "-1"], "optimizer.learning_rate: -1.0 .* above 0"),
         (["--optimizer.momentum", "1"], "optimizer.momentum: 1.0 .* from 0 to below 1"),
         (["--optimizer.warmup_epochs", "800"], "optimizer.warmup_epochs: 800 .* fewer than optimizer.epochs"),
-        (["--data.source", "webcam"], "data.source: webcam .* give digits or tfds or folder or arrays"),
         (["--data.validation_fraction", "1.5"], "data.validation_fraction: 1.5 .* from 0 to below 1"),
         (["--augmentation.hue", "0.6"], "augmentation.hue: 0.6 .* from 0 to 0.5"),
         (["--augmentation.recipe", "vivid"], "augmentation.recipe: vivid .* give cifar10 or .* or none"),
@@ -136,7 +136,7 @@ OUT_OF_RANGE = {
     "name": ("a/b", "one, such as run"),
     "output": ("a\nb", "text"),
     "seed": (-1, "a whole number 0 or more"),
-    "data.source": ("webcam", "digits or tfds or folder or arrays"),
+    "data.source": ("webcam", " or ".join(PLACES)),
     "data.name": ("a\nb", "text or null"),
     "data.path": ("a\nb", "text or null"),
     "data.image_size": (0, "a whole number 1 or more"),
@@ -384,6 +384,18 @@ def test_help_does_not_import_tensorflow(arguments):
     assert "usage" in done.stdout
 
 
+# For each source that needs a path: one of another kind, and a folder without files of its types.
+WRONG = [
+    (source, "letter" if place.endings else "run", f"is of another kind; give {place.words}")
+    for source, place in PLACES.items()
+    if place
+] + [
+    (source, "run", f"has no files of these types; give {place.words}: {' '.join(place.endings)}")
+    for source, place in PLACES.items()
+    if place and place.endings
+]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -395,8 +407,10 @@ def test_help_does_not_import_tensorflow(arguments):
         (["sweep", "--config=digits"], f"--config: no file 'digits'; give a YAML file or one of: {STUDIES[0]}"),
         (["train", "--data.source=folder"], "data.path: none given, but data.source folder needs one; give a folder"),
         (["train", "--data.source=arrays", "--data.path=nowhere.npz"], "data.path: nowhere.npz is not there; give an"),
-        (["train", "--data.source=arrays", "--data.path=run"], "data.path: run is of another kind; give an .npz or"),
-        (["train", "--data.source=folder", "--data.path=letter"], "data.path: letter is of another kind; give a fol"),
+        *(
+            (["train", f"--data.source={source}", f"--data.path={path}"], f"data.path: {path} {why}")
+            for source, path, why in WRONG
+        ),
         (["train", "--data.source=digits", "--seed=-1"], "seed: -1 is no value of it; give a whole number 0 or more"),
         (["evaluate", "run", "--data.path=nowhere"], "data.path: nowhere is not there; give a folder of image files"),
         (["evaluate", "run", "--seed=3"], "seed: 3 is not the trained run's; give only"),
