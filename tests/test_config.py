@@ -14,6 +14,8 @@ import yaml
 from simsiam_tf.cli import main as cli
 from simsiam_tf.errors import InputError
 from simsiam_tf.settings import files, yaml_files
+from simsiam_tf.settings.augmentation import RecipeSettings
+from simsiam_tf.settings.data import PLACES
 from simsiam_tf.settings.methods import METHODS, MethodSettings
 from simsiam_tf.settings.methods.simsiam import SimSiamSettings
 from simsiam_tf.settings.optimizers import OPTIMIZERS
@@ -21,6 +23,7 @@ from simsiam_tf.settings.schema import Config, SGDSettings
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
+STUDIES = sorted(path.stem for path in (ROOT / "configs" / "studies").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -88,7 +91,6 @@ def test_an_option_wins_over_the_file_wherever_it_stands(arguments):
         (["--optimizer.learning_rate", "-1"], "optimizer.learning_rate: -1.0 .* above 0"),
         (["--optimizer.momentum", "1"], "optimizer.momentum: 1.0 .* from 0 to below 1"),
         (["--optimizer.warmup_epochs", "800"], "optimizer.warmup_epochs: 800 .* fewer than optimizer.epochs"),
-        (["--data.source", "webcam"], "data.source: webcam .* give digits or tfds or folder or arrays"),
         (["--data.validation_fraction", "1.5"], "data.validation_fraction: 1.5 .* from 0 to below 1"),
         (["--augmentation.hue", "0.6"], "augmentation.hue: 0.6 .* from 0 to 0.5"),
         (["--augmentation.recipe", "vivid"], "augmentation.recipe: vivid .* give cifar10 or .* or none"),
@@ -129,12 +131,12 @@ def test_bad_files_are_named_in_one_line(tmp_path, text, message):
     assert "\n" not in str(error.value)
 
 
-# For each key, but for those of one method only, a value that it cannot have, and what there is to give instead.
+# For each key, but for those of a recipe or of one method only, a value that it cannot have, and what to give instead.
 OUT_OF_RANGE = {
     "name": ("a/b", "one, such as run"),
     "output": ("a\nb", "text"),
     "seed": (-1, "a whole number 0 or more"),
-    "data.source": ("webcam", "digits or tfds or folder or arrays"),
+    "data.source": ("webcam", " or ".join(PLACES)),
     "data.name": ("a\nb", "text or null"),
     "data.path": ("a\nb", "text or null"),
     "data.image_size": (0, "a whole number 1 or more"),
@@ -145,18 +147,6 @@ OUT_OF_RANGE = {
     "data.limit": (0, "a whole number 1 or more or null"),
     "data.test_limit": (0, "a whole number 1 or more or null"),
     "data.memory_limit_gb": (-0.5, "a number 0 or more"),
-    "augmentation.recipe": ("vivid", "cifar10 or imagenet or .* or none or null"),
-    "augmentation.min_area": (0.0, "a number above 0 to 1 or null"),
-    "augmentation.max_area": (1.5, "a number above 0 to 1 or null"),
-    "augmentation.flip": (1.5, "a number from 0 to 1 or null"),
-    "augmentation.jitter_probability": (-0.5, "a number from 0 to 1 or null"),
-    "augmentation.brightness": (-0.5, "a number from 0 to 255 or null"),
-    "augmentation.contrast": (256.0, "a number from 0 to 255 or null"),
-    "augmentation.saturation": (-0.5, "a number from 0 to 255 or null"),
-    "augmentation.hue": (0.6, "a number from 0 to 0.5 or null"),
-    "augmentation.grayscale": (1.5, "a number from 0 to 1 or null"),
-    "augmentation.solarize": (1.5, "a number from 0 to 1 or null"),
-    "augmentation.blur_probability": (-0.5, "a number from 0 to 1 or null"),
     "augmentation.view_sizes": ([24, 0], "a list of each a whole number 1 or more"),
     "augmentation.views": ("[{width: 3}]", "an option of simsiam-tf train --help"),
     "backbone.name": ("vgg", "resnet18 or resnet34 or resnet50"),
@@ -226,21 +216,24 @@ def test_every_setting_has_a_range(key):
 
 def test_the_ranges_are_those_of_all_settings():
     common = {f"method.{each.name}" for each in fields(MethodSettings)}
+    recipe = {f"augmentation.{each.name}" for each in fields(RecipeSettings)}
     known = {key for key in files.flat(Config()) if not key.startswith("method.")}
-    assert OUT_OF_RANGE.keys() == known | common
+    assert OUT_OF_RANGE.keys() == (known | common) - recipe
 
 
-CHOICES = [*(("method", each) for each in METHODS.values()), *(("optimizer", each) for each in OPTIMIZERS.values())]
+CHOICES = [("augmentation", RecipeSettings)]
+CHOICES += [("method", each) for each in METHODS.values()] + [("optimizer", each) for each in OPTIMIZERS.values()]
 
 
 @pytest.mark.parametrize(("section", "settings"), CHOICES, ids=lambda value: getattr(value, "__name__", value))
-def test_every_setting_of_every_method_and_optimizer_has_a_range(section, settings):
+def test_every_setting_of_a_recipe_and_of_every_method_and_optimizer_has_a_range(section, settings):
+    chosen = [f"--{section}.name={settings.name}"] if hasattr(settings, "name") else []
     for each in fields(settings):
         for value in ("perhaps", math.nan) if isinstance(each.default, bool | str) else (-1, math.nan, "perhaps"):
             with pytest.raises(InputError, match=f"^{section}.{each.name}: {value} is no value of it; give "):
                 settings(**{each.name: value})
             with pytest.raises(InputError, match=f"^{section}.{each.name}[.:].*; give "):
-                parse(f"--{section}.name={settings.name}", f"--{section}.{each.name}={value}")
+                parse(*chosen, f"--{section}.{each.name}={value}")
 
 
 @pytest.mark.parametrize("value", [True, 1.5, "3", None, 2**31])
@@ -391,6 +384,18 @@ def test_help_does_not_import_tensorflow(arguments):
     assert "usage" in done.stdout
 
 
+# For each source that needs a path: one of another kind, and a folder without files of its types.
+WRONG = [
+    (source, "letter" if place.endings else "run", f"is of another kind; give {place.words}")
+    for source, place in PLACES.items()
+    if place
+] + [
+    (source, "run", f"has no files of these types; give {place.words}: {' '.join(place.endings)}")
+    for source, place in PLACES.items()
+    if place and place.endings
+]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -399,11 +404,13 @@ def test_help_does_not_import_tensorflow(arguments):
             "data.name: none given, but data.source tfds needs one; give",
         ),
         (["sweep"], "--config: none given; give a study"),
-        (["sweep", "--config=digits"], "--config: no file 'digits'; give a YAML file or one of: figure5"),
+        (["sweep", "--config=digits"], f"--config: no file 'digits'; give a YAML file or one of: {STUDIES[0]}"),
         (["train", "--data.source=folder"], "data.path: none given, but data.source folder needs one; give a folder"),
         (["train", "--data.source=arrays", "--data.path=nowhere.npz"], "data.path: nowhere.npz is not there; give an"),
-        (["train", "--data.source=arrays", "--data.path=run"], "data.path: run is of another kind; give an .npz or"),
-        (["train", "--data.source=folder", "--data.path=letter"], "data.path: letter is of another kind; give a fol"),
+        *(
+            (["train", f"--data.source={source}", f"--data.path={path}"], f"data.path: {path} {why}")
+            for source, path, why in WRONG
+        ),
         (["train", "--data.source=digits", "--seed=-1"], "seed: -1 is no value of it; give a whole number 0 or more"),
         (["evaluate", "run", "--data.path=nowhere"], "data.path: nowhere is not there; give a folder of image files"),
         (["evaluate", "run", "--seed=3"], "seed: 3 is not the trained run's; give only"),

@@ -5,6 +5,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
+from simsiam_tf.cli.table import print_table
 from simsiam_tf.data import Splits, from_arrays
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.features import extract
@@ -32,7 +33,8 @@ CONFIG = Config(
 )
 OPTIONS = {"fractions": (1.0, 0.5), "subsets": 2, "seed": 5}
 PROBES = {"k": 3, "temperature": 0.7, "base_learning_rate": 0.9, "epochs": 4}
-ROWS = [{"fraction": 1.0, "knn_accuracy": 0.25, "linear_accuracy": 0.5}]
+ACCURACIES = {"knn_accuracy": 0.25, "linear_accuracy": 0.5, "any_other_accuracy": 0.75}
+ROWS = [{"fraction": 1.0, **ACCURACIES, "any_other_accuracy_std": 0.1}, {"fraction": 0.5, "knn_accuracy": 0.1}]
 
 
 @pytest.fixture
@@ -77,8 +79,21 @@ def test_every_setting_reaches_its_evaluator(splits, small_backbone, monkeypatch
     }
     assert list(result["by_fraction"]) == ["untrained", "supervised", "raw", "encoder"]
     assert result["evaluation"] == asdict(SETTINGS)
-    assert (result["knn_accuracy"], result["linear_accuracy"]) == (0.25, 0.5)
+    assert result.keys() == {"evaluation", "by_fraction", "label_free"} | ACCURACIES.keys()
+    assert result.items() >= ACCURACIES.items()
     assert [line.split(":")[0] for line in said] == ["evaluating"] * 5
+
+
+def test_the_table_has_a_row_for_every_classifier(capsys):
+    by_fraction = {"encoder": ROWS[:1], "supervised": [{"fraction": 1.0, "supervised_accuracy": 1.0}]}
+    print_table({"evaluation": {"subsets": 2}, "by_fraction": by_fraction})
+    rows = [line.split("│")[1:-1] for line in capsys.readouterr().out.splitlines() if "│" in line]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["trained encoder", "kNN", "25.0"],
+        ["trained encoder", "linear probe", "50.0"],
+        ["trained encoder", "any_other", "75.0 ± 10.0"],
+        ["supervised network", "end to end", "100.0"],
+    ]
 
 
 def test_images_without_labels_cannot_be_judged(images, small_backbone):

@@ -14,9 +14,9 @@ from PIL import Image
 
 from simsiam_tf.cli import main as cli
 from simsiam_tf.data.decode import FORMATS, UnreadableImage, check_header, read_square
-from simsiam_tf.data.folder import EXTENSIONS
 from simsiam_tf.errors import InputError
 from simsiam_tf.runs.folder import RunFolder
+from simsiam_tf.settings.data import PLACES
 
 
 @pytest.fixture
@@ -178,4 +178,4 @@ def test_postscript_is_not_started(tmp_path):
     with pytest.raises(UnreadableImage, match="not an image"):
         read_square(file, 8)
     known = Image.registered_extensions()
-    assert {known[extension] for extension in EXTENSIONS} <= set(FORMATS)
+    assert {known[extension] for extension in PLACES["folder"].endings} <= set(FORMATS)

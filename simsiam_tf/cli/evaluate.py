@@ -14,7 +14,7 @@ log = logging.getLogger("simsiam_tf")
 
 
 def run(arguments: list[str]) -> int:
-    """Evaluate a trained run: kNN and linear probe at shares of the labels; rewrites its result.json."""
+    """Evaluate a trained run by classifiers on its features, at shares of the labels; rewrites its result.json."""
     stored = files.stored(_parsed(arguments)[0].run)
     _, config = _parsed(["--config", str(stored), *arguments])
     files.only_differ_in(files.read(stored), config, ("data.", "evaluation."))
@@ -31,7 +31,7 @@ def run(arguments: list[str]) -> int:
     backbone = folder.load_backbone()
     with Interrupt():
         result = evaluate(config, backbone, load_data(config, views=False), log.info)
-    trained = {k: v for k, v in (folder.read_result() or {}).items() if k not in ("knn_accuracy", "linear_accuracy")}
+    trained = {key: v for key, v in (folder.read_result() or {}).items() if not key.endswith("_accuracy")}
     result = trained | result
     folder.write_json(folder.result, result)
     print_table(result)

@@ -7,6 +7,8 @@ from rich.table import Table
 
 from simsiam_tf.runs.evaluate import TITLES
 
+CLASSIFIERS = {"knn_accuracy": "kNN", "linear_accuracy": "linear probe", "supervised_accuracy": "end to end"}
+
 
 def print_table(result: dict) -> None:
     """Test accuracy by share of the labels, a row per method and classifier."""
@@ -20,11 +22,9 @@ def print_table(result: dict) -> None:
     for fraction in fractions:
         table.add_column(f"{100 * fraction:.4g} %", justify="right")
     for name, rows in by_fraction.items():
-        kinds = {"supervised": ["supervised"]}.get(name, ["knn", "linear"])
-        for kind in kinds:
-            cells = [_cell(row, f"{kind}_accuracy") for row in rows]
-            shown = {"knn": "kNN", "linear": "linear probe", "supervised": "end to end"}[kind]
-            table.add_row(TITLES[name], shown, *cells, style="bold" if name == "encoder" else None)
+        for key in (key for key in rows[0] if key.endswith("_accuracy")):
+            classifier, cells = CLASSIFIERS.get(key, key.removesuffix("_accuracy")), [_cell(row, key) for row in rows]
+            table.add_row(TITLES[name], classifier, *cells, style="bold" if name == "encoder" else None)
     Console(width=100).print(table)
 
 

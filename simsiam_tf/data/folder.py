@@ -1,36 +1,31 @@
 """An image folder as a data source: which files are images, which sub-folders are splits or classes."""
 
-import os
 from pathlib import Path
 
 from simsiam_tf.data.files import FileImages
 from simsiam_tf.errors import InputError
+from simsiam_tf.settings.data import PLACES
+from simsiam_tf.settings.paths import files_in
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
-
-def folder(request):
+def folder(request, kind=FileImages):
     """Train and test images of the folder `request.path`, or of its `train` and `test` or `val` sub-folders.
 
     Sub-folders with images are classes in sorted order, if no image lies elsewhere; any other shape is
     unlabelled, and so is a single sub-folder. Hidden files and folders are left out, links are followed.
 
+    Args:
+        kind: The FileImages that opens the files; which ones, `PLACES` says for each source.
+
     Raises:
-        InputError: no such folder, no image files in it, or a class in the test part only.
+        InputError: no image files in a part, or a class in the test part only.
     """
-    if request.path is None:
-        raise InputError("data.path: none given, but data.source folder needs one; give a folder of image files")
     root = Path(request.path).expanduser()
-    try:
-        train_part, test_part = _parts(root, request)
-    except OSError as error:
-        raise InputError(
-            f"data.path: {root} cannot be opened ({error.strerror}); give a folder of image files"
-        ) from error
-    train = _images(root, train_part, request.form)
+    train_part, test_part = _parts(root, request)
+    train = _images(root, train_part, request, kind)
     if test_part is None or not request.own_test:
         return train, None
-    return train, _images(root, test_part, request.form, class_names=train.class_names)
+    return train, _images(root, test_part, request, kind, class_names=train.class_names)
 
 
 def _parts(root, request):
@@ -43,14 +38,16 @@ def _parts(root, request):
     return "", None
 
 
-def _images(root, part, form, class_names=None):
-    ids = sorted(_image_files(root, part))
+def _images(root, part, request, kind, class_names=None):
+    place = PLACES[request.source]
+    ids = sorted(path.relative_to(root).as_posix() for path in files_in(root / part, place.endings))
     if not ids:
-        known = " ".join(EXTENSIONS)
-        raise InputError(f"data.path: {root / part} has no image files; give a folder with files of type {known}")
+        raise InputError(
+            f"data.path: {root / part} has no files of these types; give {place.words}: {' '.join(place.endings)}"
+        )
     parents = _classes(ids, part)
     if parents is None or (class_names is None and len(set(parents)) == 1):
-        return FileImages(root, root.name + f"/{part}" * bool(part), form, ids)
+        return kind(root, root.name + f"/{part}" * bool(part), request.form, ids)
     class_names = class_names or tuple(sorted(set(parents)))
     unknown = sorted(set(parents) - set(class_names))
     if unknown:
@@ -59,22 +56,7 @@ def _images(root, part, form, class_names=None):
             f"{', '.join(class_names)}; give both parts the same sub-folders"
         )
     labels = [class_names.index(parent) for parent in parents]
-    return FileImages(root, root.name + f"/{part}" * bool(part), form, ids, labels, class_names)
-
-
-def _image_files(root, part):
-    """Paths relative to `root`, with forward slashes."""
-    visited = set()
-    for directory, names, files in os.walk(root / part, followlinks=True):
-        real = os.path.realpath(directory)
-        if real in visited:  # A link to a folder above would be walked for ever.
-            names.clear()
-            continue
-        visited.add(real)
-        names[:] = [name for name in names if not name.startswith(".")]
-        for name in files:
-            if name.lower().endswith(EXTENSIONS) and not name.startswith("."):
-                yield Path(directory, name).relative_to(root).as_posix()
+    return kind(root, root.name + f"/{part}" * bool(part), request.form, ids, labels, class_names)
 
 
 def _classes(ids, part):

@@ -15,6 +15,7 @@ from simsiam_tf.data.renderings import Form, array_frames, resized_side
 from simsiam_tf.data.subsets import holdout, limited
 from simsiam_tf.data.tfrecords import tfds
 from simsiam_tf.errors import InputError
+from simsiam_tf.settings.paths import check_data
 
 
 class Splits(NamedTuple):
@@ -28,6 +29,7 @@ class Splits(NamedTuple):
 class Request:
     """What a source function gets to know; it returns (train, test or None), not yet limited or loaded."""
 
+    source: str
     name: str | None
     path: str | None
     form: Form
@@ -63,10 +65,10 @@ def load(
     "simsiam_tf.data".
 
     Args:
-        source: digits, tfds, folder or arrays.
+        source: a key of `SOURCES`.
         image_size: side in pixels that the network will see.
         name: TFDS name.
-        path: folder of images, array file, or TFDS data_dir.
+        path: what `settings.data.PLACES` says for the source, or TFDS data_dir.
         store_size: side up to which the pictures that views are cut from are kept; default four times image_size,
             from 128 px on 512 px, above 224 px 16/7 of it. Sets of square arrays are resized to it; default image_size,
             above 64 px their own side from 8/7 to 16/7 of it.
@@ -107,8 +109,9 @@ def load(
     own_test, memory_limit = split == "test" or not held_out, memory_limit_gb * 1e9
     form = Form(image_size, store_size)
     request = Request(
-        name, path, form, train_split, test_split, validation_fraction, own_test, memory_limit, seed, views
+        source, name, path, form, train_split, test_split, validation_fraction, own_test, memory_limit, seed, views
     )
+    check_data(request)
     train, test = SOURCES[source](request)
     if split == "test" and test is None:
         raise InputError(f"evaluation.split: test, but data.source {source} has no test images here; give validation")
@@ -158,11 +161,7 @@ def arrays(request):
 
     An .npy file is mapped, not read, so that it may exceed the memory.
     """
-    if request.path is None:
-        raise InputError("data.path: none given, but data.source arrays needs one; give an .npz or .npy file")
     path = Path(request.path).expanduser()
-    if not path.is_file():
-        raise InputError(f"data.path: {path} is not a file; give an .npz or .npy file")
     content = _read_arrays(path)
     if "images" not in content:
         raise InputError(f"data.path: {path} holds {', '.join(content)}; save it with numpy.savez(path, images=...)")

@@ -34,8 +34,6 @@ def tfds(request):
 def _builder(request):
     import tensorflow_datasets as tfds  # Half a second, which the other sources need not wait for.
 
-    if request.name is None:
-        raise InputError("data.name: none given, but data.source tfds needs one; give a TFDS name such as cifar10")
     path = None if request.path is None else os.path.expanduser(request.path)
     place = path or tfds.core.constants.DATA_DIR
     try:

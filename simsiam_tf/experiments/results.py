@@ -13,6 +13,7 @@ from pathlib import Path
 from simsiam_tf.atomic import replacing
 from simsiam_tf.errors import InputError
 from simsiam_tf.settings import files
+from simsiam_tf.settings.data import PLACES
 from simsiam_tf.settings.schema import Config
 from simsiam_tf.settings.types import marked
 
@@ -24,7 +25,7 @@ def identity(config: Config) -> dict:
     fresh = files.flat(Config(method=type(config.method)(), optimizer=type(config.optimizer)()))
     free, now = marked(config, "free"), files.flat(config)
     named = {key: value for key, value in now.items() if key not in free and value != fresh[key]}
-    if config.data.source in ("folder", "arrays") and config.data.path:  # which have no other name
+    if PLACES[config.data.source] and config.data.path:  # the images have no other name
         named["data.path"] = Path(config.data.path).name
     return named
 

@@ -11,13 +11,11 @@ from simsiam_tf.experiments.study import BASELINES, Cell, Study
 
 TITLES = {
     "knn_accuracy": "kNN",
-    "linear_accuracy": "linear",
     "relative_std": "spread",
     "correlation_strength": "correlation",
     "effective_rank": "rank",
     "label_free.encoder.rankme": "RankMe",
     "label_free.encoder.spectrum_auc": "AUC",
-    "supervised_accuracy": "supervised",
     "seconds": "s",
     "seconds_per_epoch": "s per epoch",
 }
@@ -120,7 +118,7 @@ def title(column: str) -> str:
     """A column's heading: accuracies name the share of the labels, if not all."""
     row, _, name = column.rpartition("/")
     name, _, fraction = name.partition("@")
-    text = TITLES.get(name, name.rsplit(".", 1)[-1])
+    text = TITLES.get(name, name.rsplit(".", 1)[-1].removesuffix("_accuracy"))
     text += f" {100 * float(fraction):g} %" if fraction else ""
     return f"{text} ({row})" if row and not name.startswith(row) else text
 

@@ -36,7 +36,8 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
         say: Called with a line before each part.
 
     Returns:
-        {"by_fraction": {method: [summary per label fraction]}, "knn_accuracy", "linear_accuracy", "label_free"}.
+        {"by_fraction": {method: [summary per label fraction]}, "label_free"}, and the encoder's accuracies with all
+        labels, "knn_accuracy" and so on.
 
     Raises:
         InputError: labels or test images are missing.
@@ -84,7 +85,7 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
     result = {"evaluation": asdict(e), "by_fraction": by_fraction, "label_free": figures}
     for row in by_fraction["encoder"]:
         if row["fraction"] == 1:
-            result |= {"knn_accuracy": row["knn_accuracy"], "linear_accuracy": row["linear_accuracy"]}
+            result |= {key: value for key, value in row.items() if key.endswith("_accuracy")}
     return result
 
 

@@ -2,32 +2,54 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.settings.schema import DataSettings
+from simsiam_tf.settings.data import PLACES, DataSettings
 
 SUFFIXES = (".parquet", ".npz")
-WANTED = {"folder": "a folder of image files", "arrays": "an .npz or .npy file"}
 
 
-def check_data(data: DataSettings) -> None:
+def check_data(data) -> None:
     """Refuse a `data.path` where nothing of the kind is.
 
+    Args:
+        data: Anything with source, name and path.
+
     Raises:
-        InputError: the source needs a path, or there is nothing at it that it could read.
+        InputError: the source needs a name or a path, or there is nothing at it that it could read.
     """
     if data.source == "tfds" and data.name is None:
         raise InputError("data.name: none given, but data.source tfds needs one; give a TFDS name such as cifar10")
-    wanted = WANTED.get(data.source)
-    if wanted is None:  # TFDS makes its data_dir, the digits need none
+    place = PLACES[data.source]
+    if place is None:
         return
     if data.path is None:
-        raise InputError(f"data.path: none given, but data.source {data.source} needs one; give {wanted}")
+        raise InputError(f"data.path: none given, but data.source {data.source} needs one; give {place.words}")
     path = Path(data.path).expanduser()
-    if not (path.is_dir() if data.source == "folder" else path.is_file()):
+    if not (path.is_dir() if place.endings else path.is_file()):
         missing = "is not there" if not path.exists() else "is of another kind"
-        raise InputError(f"data.path: {path} {missing}; give {wanted}")
+        raise InputError(f"data.path: {path} {missing}; give {place.words}")
+    if place.endings and not any(files_in(path, place.endings)):
+        found = "has no files of these types" if os.access(path, os.R_OK | os.X_OK) else "cannot be opened"
+        raise InputError(f"data.path: {path} {found}; give {place.words}: {' '.join(place.endings)}")
+
+
+def files_in(folder: Path, endings: tuple[str, ...]) -> Iterator[Path]:
+    """Files of these endings anywhere in a folder. Hidden files and folders are left out, links are followed."""
+    visited = set()
+    for directory, names, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(directory)
+        if real in visited:  # A link to a folder above would be walked for ever.
+            names.clear()
+            continue
+        visited.add(real)
+        names[:] = [name for name in names if not name.startswith(".")]
+        for name in files:
+            if name.lower().endswith(endings) and not name.startswith("."):
+                yield Path(directory, name)
 
 
 def check_output(path: Path) -> Path:

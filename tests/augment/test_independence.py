@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from simsiam_tf import SimSiam
-from simsiam_tf.augment import recipe
 from simsiam_tf.methods.views import TEST_STREAM, TRAIN_STREAM
+from whole_stack import whole_stack
 
 N, STEPS = 512, 40
 BOUND = 5 / np.sqrt(N * STEPS)  # standard deviations of a correlation
@@ -29,22 +29,20 @@ def seeds_of(small_backbone):
     return seeds
 
 
-AUGMENTER = recipe("imagenet", 32, solarize=0.2)
+STACK = whole_stack(32).layers
+
+
+def columns(layer, seed):
+    """All that a layer draws for N images of 1000 px, a list of (N,)."""
+    drawn = [tf.reshape(tf.cast(each, tf.float32), [N, -1]) for each in layer.draw(N, 1000, 1000, seed).values()]
+    return tf.unstack(tf.concat(drawn, axis=1), axis=1)
 
 
 @tf.function
 def draw(seed):
-    """All that the stack draws for N images of 1000 px, as (parameters, N)."""
-    seeds = tf.unstack(tf.random.split(seed, len(AUGMENTER.layers), alg="philox"))
-    crop, jitter, gray, blur, solarize = (
-        layer.draw(N, 1000, 1000, seed) for layer, seed in zip(AUGMENTER.layers, seeds, strict=True)
-    )
-    top, left, height, width = tf.unstack(crop["box"], axis=1)
-    values = [height * width, width / height, top / (1001 - height), left / (1001 - width), crop["flip"]]
-    values += [jitter[name] for name in ("brightness", "contrast", "saturation", "hue", "apply")]
-    values += [*tf.unstack(jitter["order"], axis=1)[:3], gray["apply"], blur["sigma"], blur["sigma"] > 0]
-    values += [solarize["apply"]]
-    return tf.stack([tf.cast(value, tf.float32) for value in values])
+    """All that the stack draws, as (parameters, N)."""
+    seeds = tf.unstack(tf.random.split(seed, len(STACK), alg="philox"))
+    return tf.stack([column for each in zip(STACK, seeds, strict=True) for column in columns(*each)])
 
 
 def drawn(seeds):
@@ -78,7 +76,7 @@ def test_runs_and_streams_are_independent(seeds_of):
 
 def test_layers_are_independent(seeds_of):
     view = drawn(seeds_of(0)[:, 0])
-    layer = np.repeat([0, 1, 2, 3, 4], [5, 8, 1, 2, 1])
+    layer = np.repeat(range(len(STACK)), [len(columns(layer, (0, 0))) for layer in STACK])
     between_layers = layer[:, None] != layer
     assert np.abs(correlation(view, view)[between_layers]).max() < BOUND
 

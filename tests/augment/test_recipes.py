@@ -1,6 +1,8 @@
 """Whole stacks: seeds, independence, compilation, dtype, configuration and bad input."""
 
 import inspect
+import math
+from dataclasses import fields
 
 import keras
 import numpy as np
@@ -8,27 +10,28 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
+from simsiam_tf import augment
 from simsiam_tf.augment import (
     RECIPES,
+    AugmentationLayer,
     Augmenter,
-    ColorJitter,
     GaussianBlur,
     RandomGrayscale,
     RandomResizedCrop,
-    RandomSolarize,
     Resize,
     recipe,
 )
 from simsiam_tf.errors import InputError
+from simsiam_tf.settings.augmentation import RecipeSettings
+from whole_stack import whole_stack
 
-LAYERS = [
-    Resize(12, flip=0.4),
-    RandomResizedCrop(12, area=(0.3, 0.9), ratio=(0.5, 2.0), flip=0.1),
-    ColorJitter(0.1, 0.2, 0.3, 0.05, probability=0.6),
-    RandomGrayscale(0.7),
-    GaussianBlur((0.2, 1.5), 0.9),
-    RandomSolarize(0.6),
-]
+STACK = whole_stack(12)
+LAYERS = [Resize(12, flip=0.4), *STACK.layers]
+
+
+def test_every_layer_is_in_the_stack():
+    known = {each for each in vars(augment).values() if inspect.isclass(each) and issubclass(each, AugmentationLayer)}
+    assert {type(layer) for layer in LAYERS} == known - {AugmentationLayer}
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -94,17 +97,23 @@ def test_float32_under_every_policy(batch, policy):
     np.testing.assert_array_equal(floats, expected)
 
 
-@pytest.mark.parametrize(
-    "layer", [*LAYERS, recipe("byol_second", 12, hue=0.3, max_area=0.4, solarize=0.7)], ids=lambda x: x.name
-)
+def smaller(value):
+    return tuple(map(smaller, value)) if isinstance(value, tuple | list) else type(value)(0.75 * value)
+
+
+@pytest.mark.parametrize("layer", [*LAYERS, STACK], ids=lambda layer: layer.name)
 def test_config_is_complete_and_repeats_the_layer(batch, layer):
-    assert set(inspect.signature(type(layer)).parameters) - {"kwargs"} <= set(layer.get_config())
+    own = set(inspect.signature(type(layer)).parameters) - {"kwargs"}
+    given = {name: smaller(value) for name, value in layer.get_config().items() if name in own}  # no defaults
+    layer = type(layer)(**given)
+    assert layer.get_config().items() >= given.items()
+    assert given.keys() == own
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert copy.get_config() == layer.get_config()
     np.testing.assert_array_equal(copy(batch(16), tf.constant((5, 6))), layer(batch(16), tf.constant((5, 6))))
 
 
-@pytest.mark.parametrize("layer", [*LAYERS, recipe("byol_second", 12, solarize=0.5)], ids=lambda layer: layer.name)
+@pytest.mark.parametrize("layer", [*LAYERS, STACK], ids=lambda layer: layer.name)
 def test_parts_get_what_they_get_in_the_whole(batch, layer):
     images, seed = batch(16), tf.constant((2, 3))
     parts = [layer(images[i : i + 2], seed, part=tf.constant(i // 2), parts=4) for i in (0, 2, 4, 6)]
@@ -234,6 +243,20 @@ def test_bad_input_is_named(name, size, overrides, message):
         recipe(name, size, **overrides)
     assert str(error.value).startswith(f"augmentation.{message}")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", [each.name for each in fields(RecipeSettings) if each.name != "recipe"])
+def test_settings_have_the_ranges_of_the_stack(name):
+    def refused(make):
+        found = []
+        for value in (-0.01, 0.0, 0.5, 0.51, 1.0, 1.01, 255.0, 255.1, math.inf, math.nan, 1, True, "often"):
+            try:
+                make(**{name: value})
+            except InputError:
+                found.append(value)
+        return found
+
+    assert refused(RecipeSettings) == refused(lambda **override: recipe("cifar10", 32, **override))
 
 
 def test_survives_in_a_saved_model(tmp_path, batch):

@@ -282,11 +282,11 @@ def test_wrong_folders(tmp_path, case, memory_limit_gb):
         Image.new("RGB", (4, 4)).save(root / "train" / "0.png")
     path = None if case == "none" else str(root)
     reason = {
-        "missing": "No such file",
-        "file": "Not a directory",
+        "missing": "is not there",
+        "file": "is of another kind",
         "none": "none given",
         "words": "none of the 2 image files",
-    }.get(case, "no image files")
+    }.get(case, "no files of these types")
     with pytest.raises(InputError, match=rf"data\.path.*{reason}.*give a") as caught:
         data.load("folder", path=path, image_size=8, memory_limit_gb=memory_limit_gb)
     assert "\n" not in str(caught.value)

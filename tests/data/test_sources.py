@@ -1,11 +1,14 @@
 """Digits, arrays and the arguments of `load`."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
 from simsiam_tf import data
 from simsiam_tf.errors import InputError
+from simsiam_tf.settings.data import PLACES, Source
 
 RNG = np.random.default_rng(0)
 COLOR = RNG.integers(0, 256, (10, 6, 6, 3), dtype=np.uint8)
@@ -15,6 +18,10 @@ GRAY = RNG.integers(0, 256, (10, 6, 6), dtype=np.uint8)
 def save(path, **content):
     np.savez(path, **content)
     return str(path)
+
+
+def test_the_sources_are_those_of_the_settings():
+    assert data.SOURCES.keys() == PLACES.keys() == set(get_args(Source))
 
 
 def test_digits():
@@ -153,8 +160,8 @@ def test_wrong_array_files(tmp_path):
     cut.write_bytes(cut.read_bytes()[:500])
     cases = {
         None: "none given",
-        str(tmp_path / "no.npz"): "is not a file",
-        str(tmp_path): "is not a file",
+        str(tmp_path / "no.npz"): "is not there",
+        str(tmp_path): "is of another kind",
         str(tmp_path / "words.npz"): "cannot be read",
         str(tmp_path / "words.npy"): "cannot be read",
         str(tmp_path / "empty.npz"): "cannot be read",
@@ -179,7 +186,7 @@ def test_wrong_array_files(tmp_path):
         ({"validation_fraction": -0.1}, "data.validation_fraction: -0.1"),
         ({"validation_fraction": 1e-5}, "data.validation_fraction: 1e-05"),
         ({"memory_limit_gb": -1}, "data.memory_limit_gb: -1"),
-        ({"source": "imagenet"}, "data.source: imagenet is unknown; use one of arrays, digits, folder, tfds"),
+        ({"source": "imagenet"}, f"data.source: imagenet is unknown; use one of {', '.join(sorted(data.SOURCES))}"),
         ({"seed": -1}, "seed: -1"),
     ],
 )

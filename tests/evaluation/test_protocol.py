@@ -48,7 +48,7 @@ def test_digits_from_raw_pixels(digits):
     whole, tenth, hundredth = summarise(rows)
     assert whole["knn_accuracy"] > 0.8
     assert whole["linear_accuracy"] > 0.9
-    for name in ("knn_accuracy", "linear_accuracy"):
+    for name in (key for key in whole if key.endswith("_accuracy")):
         assert whole[name] > tenth[name] > hundredth[name] > 0.4
 
 

@@ -10,6 +10,7 @@ from simsiam_tf.errors import InputError
 from simsiam_tf.experiments.results import Results, figure, file_name, identity, outcome
 from simsiam_tf.experiments.study import Study
 from simsiam_tf.settings import yaml_files
+from simsiam_tf.settings.data import PLACES
 from simsiam_tf.settings.methods.byol import BYOLSettings
 from simsiam_tf.settings.schema import Config, DataSettings
 
@@ -120,12 +121,16 @@ def test_a_name_is_of_what_decides_the_figures():
     assert file_name(same) == file_name(config)
     others = [
         dataclasses.replace(config, seed=2),
-        dataclasses.replace(config, data=DataSettings(source="folder", path="/data/cats")),
-        dataclasses.replace(config, data=DataSettings(source="folder", path="/data/dogs")),
         dataclasses.replace(config, data=DataSettings(limit=5)),
         dataclasses.replace(config, method=BYOLSettings()),
     ]
-    assert len({file_name(each) for each in [config, *others]}) == 6
+    others += [
+        dataclasses.replace(config, data=DataSettings(source=source, path=f"/data/{name}"))
+        for source, place in PLACES.items()
+        if place
+        for name in ("cats", "dogs")
+    ]
+    assert len({file_name(each) for each in [config, *others]}) == 1 + len(others)
 
 
 @pytest.fixture

@@ -72,6 +72,20 @@ def test_both_tables(study):
     ]
 
 
+@pytest.mark.parametrize(
+    ("column", "heading"),
+    [
+        ("linear_accuracy@0.1", "linear 10 %"),
+        ("raw/any_other_accuracy", "any_other (raw)"),
+        ("supervised/supervised_accuracy@0.01", "supervised 1 %"),
+        ("label_free.encoder.rankme", "RankMe"),
+        ("label_free.encoder.lidar", "lidar"),
+    ],
+)
+def test_headings(column, heading):
+    assert tables.title(column) == heading
+
+
 def test_every_compared_column_counts(study):
     read, cells, results = study
     both = dataclasses.replace(read, compared=("knn_accuracy", "knn_accuracy@0.1"))
