@@ -189,6 +189,8 @@ OUT_OF_RANGE = {
     "evaluation.neighbors": (0, "a whole number 1 or more or auto"),
     "evaluation.temperature": (0.0, "a number above 0 or auto"),
     "evaluation.linear_learning_rate": (0.0, "a number above 0 or auto"),
+    "evaluation.linear_optimizer": ("adam", "sgd or lars"),
+    "evaluation.linear_batch_size": (0, "a whole number 1 or more"),
     "evaluation.linear_epochs": (0, "a whole number 1 or more"),
     "evaluation.supervised_steps": (0, "a whole number 1 or more"),
     "evaluation.supervised_learning_rate": (0.0, "a number above 0"),

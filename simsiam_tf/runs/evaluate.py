@@ -55,6 +55,8 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
         "k": e.neighbors,
         "temperature": e.temperature,
         "base_learning_rate": e.linear_learning_rate,
+        "optimizer": e.linear_optimizer,
+        "batch_size": e.linear_batch_size,
         "epochs": e.linear_epochs,
     }
 

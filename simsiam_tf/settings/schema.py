@@ -130,6 +130,9 @@ class EvaluationSettings(Section):
         temperature: Temperature of the kNN weights exp(cos / T); auto: chosen with k. The papers': 0.1.
         linear_learning_rate: Base learning rate of the linear probe; auto: chosen for each row on held-out fifths of
             its labels. The CIFAR-10 study's: 30.
+        linear_optimizer: sgd, or lars as in the SimSiam paper's appendix: linear_batch_size 4096, linear_epochs 90,
+            linear_learning_rate 0.02 (its code: 0.1).
+        linear_batch_size: Images in a batch of the linear probe.
         linear_epochs: Epochs of the linear probe at all labels; smaller shares do as many steps.
         supervised_steps: Steps of each supervised network.
         supervised_learning_rate: Base learning rate of the supervised networks.
@@ -143,6 +146,8 @@ class EvaluationSettings(Section):
     neighbors: Count | Literal["auto"] = "auto"
     temperature: Positive | Literal["auto"] = "auto"
     linear_learning_rate: Positive | Literal["auto"] = "auto"
+    linear_optimizer: Literal["sgd", "lars"] = "sgd"
+    linear_batch_size: Count = 256
     linear_epochs: Count = 100
     supervised_steps: Count = 1000
     supervised_learning_rate: Positive = 0.03

@@ -25,7 +25,7 @@ def train(folder):
     steps = folder / "steps"
     for step in range(int(steps.read_text()) if steps.exists() else 0, STEPS):
         time.sleep(SECONDS)
-        steps.write_text(str(step + 1))
+        write(steps, str(step + 1))
     if "stop_gradient: false" in config and "num_views: 3" in config:
         sys.exit("method.num_views: 3 is too many for this stand-in; give 2")
     collapsed = "stop_gradient: false" in config
@@ -33,9 +33,16 @@ def train(folder):
     accuracy = (0.3 if collapsed else 0.8) + 0.01 * seed  # so that a lost or swapped seed shows in mean and deviation
     figures = {"knn_accuracy": accuracy, "seconds": 1.0, "feature_std": 0.01, "steps": STEPS, "total_steps": STEPS}
     figures |= {"verdict": "collapsed: correlation 0.99"} if collapsed else {"verdict": "healthy: ..."}
-    (folder / "environment.json").write_text(json.dumps({"packages": {}, "devices": ["CPU:0"], "precision": "float32"}))
-    (folder / "result.json").write_text(json.dumps(figures))
+    write(folder / "environment.json", json.dumps({"packages": {}, "devices": ["CPU:0"], "precision": "float32"}))
+    write(folder / "result.json", json.dumps(figures))
     note(folder, "end")
+
+
+def write(path, text):
+    """Whole or not at all, as a run writes: a signal may come at any moment."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(text)
+    os.replace(partial, path)
 
 
 def note(folder, what):
