@@ -7,18 +7,21 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import torch
 
 from simsiam_tf import optimizers
 from simsiam_tf.errors import InputError
+from simsiam_tf.optimizers.groups import CLASSES
+from simsiam_tf.settings.optimizers import OPTIMIZERS, AdamWSettings
 
 
 class TwoGroups:
     """What make_optimizer needs of a method: encoder and predictor, two variables each."""
 
-    def __init__(self, predictor="predictor", **group):
+    def __init__(self, predictor="predictor", dtype="float32", **group):
         layers = []
         for name in ("encoder", predictor):
-            layers.append(keras.layers.Dense(2, name=name))
+            layers.append(keras.layers.Dense(2, name=name, dtype=dtype))
             layers[-1].build((None, 3))
         self.encoder, self.predictor = layers
         self.trainable_variables = [v for layer in layers for v in layer.trainable_variables]
@@ -107,6 +110,47 @@ class TestSGD:
             optimizers.SGD(**arguments)
 
 
+class TestAdamW:
+    """Keras's, which differs from PyTorch's in two things.
+
+    Epsilon is added to the root of the mean square before that is corrected for its start at 0: PyTorch's is
+    epsilon / sqrt(1 - beta_2^step). Betas and decay are rounded to float32 even where the weights are float64.
+    """
+
+    @pytest.mark.parametrize(
+        ("given", "corrected", "tolerance"),
+        [
+            ({"weight_decay": 0.125, "beta_1": 0.875, "beta_2": 1 - 2**-10, "epsilon": 1e-3}, True, 1e-14),
+            ({"weight_decay": 0.1}, False, 5e-6),  # measured: 1.7e-6, of steps of 0.05
+        ],
+    )
+    def test_trains_with_pytorchs_steps_in_float64(self, given, corrected, tolerance):
+        """Down a bowl, the predictor under a rate and a decay of its own."""
+        model, s = TwoGroups(dtype="float64", ratio=0.5, schedule="constant", weight_decay=0.0), AdamWSettings(**given)
+        optimizer = small_optimizer(model, name="adamw", **given)
+        ours, rng = model.trainable_variables, np.random.default_rng(0)
+        for variable in ours:
+            variable.assign(rng.normal(size=variable.shape))
+        theirs = [torch.nn.Parameter(torch.tensor(v.numpy())) for v in ours]
+        groups = [{"params": theirs[:2], "weight_decay": s.weight_decay}, {"params": theirs[2:], "weight_decay": 0.0}]
+        reference = torch.optim.AdamW(groups, betas=(s.beta_1, s.beta_2))
+        targets, losses = [rng.normal(size=v.shape) for v in ours], []
+        for step in range(8):
+            losses.append(sum(float(np.square(v.numpy() - t).sum()) for v, t in zip(ours, targets, strict=True)))
+            optimizer.apply([v - t for v, t in zip(ours, targets, strict=True)], ours)
+            for w, t in zip(theirs, targets, strict=True):
+                w.grad = w.detach() - torch.tensor(t)
+            cosine = 0.5 * (1 + math.cos(math.pi * (step // 2) / 4))
+            for group, rate in zip(reference.param_groups, (0.05 * cosine, 0.025), strict=True):
+                correction = math.sqrt(1 - s.beta_2 ** (step + 1)) if corrected else 1
+                group |= {"lr": rate, "eps": s.epsilon / correction}
+            reference.step()
+            for v, w in zip(ours, theirs, strict=True):
+                np.testing.assert_allclose(v.numpy(), w.detach(), rtol=0, atol=tolerance)
+        assert losses == sorted(losses, reverse=True)
+        assert losses[-1] < 0.9 * losses[0]
+
+
 class TestSchedules:
     def test_cosine_is_the_official_one(self):
         schedule = optimizers.EpochCosine(0.06, steps_per_epoch=3, epochs=4)
@@ -157,6 +201,9 @@ class TestSchedules:
 
 
 class TestMakeOptimizer:
+    def test_every_settings_have_their_class(self):
+        assert CLASSES.keys() == OPTIMIZERS.keys()
+
     def test_rates(self):
         rates = optimizers.learning_rates(small_optimizer(TwoGroups(ratio=0.5), batch_size=512))
         assert rates == {"learning_rate": pytest.approx(0.1), "predictor_learning_rate": pytest.approx(0.05)}

@@ -79,7 +79,8 @@ class AdamWSettings(OptimizerSettings):
         weight_decay: Decoupled from the gradient, times the learning rate, on every variable.
         beta_1: Decay of the mean of the gradients.
         beta_2: Decay of the mean of their squares.
-        epsilon: Added to the root of the latter.
+        epsilon: Added to the root of the latter before that is corrected for its start at 0; PyTorch's is added after
+            it, which is this over sqrt(1 - beta_2^step).
     """
 
     name: Literal["adamw"] = "adamw"

@@ -3,6 +3,7 @@
 import inspect
 import math
 from dataclasses import fields
+from typing import get_args
 
 import keras
 import numpy as np
@@ -22,7 +23,7 @@ from simsiam_tf.augment import (
     recipe,
 )
 from simsiam_tf.errors import InputError
-from simsiam_tf.settings.augmentation import RecipeSettings
+from simsiam_tf.settings.augmentation import Recipe, RecipeSettings
 from whole_stack import whole_stack
 
 STACK = whole_stack(12)
@@ -243,6 +244,10 @@ def test_bad_input_is_named(name, size, overrides, message):
         recipe(name, size, **overrides)
     assert str(error.value).startswith(f"augmentation.{message}")
     assert "\n" not in str(error.value)
+
+
+def test_settings_have_the_recipes():
+    assert RECIPES.keys() == set(get_args(Recipe))
 
 
 @pytest.mark.parametrize("name", [each.name for each in fields(RecipeSettings) if each.name != "recipe"])
