@@ -1,4 +1,4 @@
-"""Puts the tables of the studies into docs/study.md, from the results that are committed.
+"""Puts the tables of the studies into docs/study.md and docs/methods.md, from the results that are committed.
 
 python benchmarks/study_page.py
 """
@@ -13,7 +13,8 @@ from simsiam_tf.experiments.tables import markdown
 from simsiam_tf.settings import yaml_files
 
 ROOT = Path(__file__).parents[1]
-PAGE, RESULTS = ROOT / "docs" / "study.md", ROOT / "benchmarks" / "results" / "cells"
+PAGES = [ROOT / "docs" / name for name in ("study.md", "methods.md")]
+RESULTS = ROOT / "benchmarks" / "results" / "cells"
 SECTION = re.compile(r"(<!-- tables of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -28,4 +29,5 @@ def with_tables(page: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(with_tables(PAGE.read_text()))
+    for page in PAGES:
+        page.write_text(with_tables(page.read_text()))

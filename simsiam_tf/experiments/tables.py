@@ -28,7 +28,7 @@ class Line:
     Args:
         samples: {column: Sample, or None where no run has that figure}.
         best: Columns in which nothing is significantly better.
-        outcomes: Such as "3 finished" or "2 collapsed, 1 missing".
+        outcomes: Such as "3 finished", "2 collapsed, 1 missing", or "not measured".
     """
 
     name: str
@@ -142,6 +142,8 @@ def _text(column, sample, bold):
 
 
 def _outcomes(runs):
+    if runs and not any(runs):
+        return "not measured"
     kinds = [run["outcome"] if run else "missing" for run in runs]
     return ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
 

@@ -109,7 +109,7 @@ def test_missing_runs_are_counted(study, tmp_path):
     table, differences = tables.markdown(*study).split("\n\n")
     assert "| good | **81.5 ± 0.7** |" in table
     assert "| 1 missing, 2 finished |" in table
-    assert "| bad | - | - | - |  | 3 missing |" in table
+    assert "| bad | - | - | - |  | not measured |" in table
     assert "bad" not in differences
 
 
