@@ -1,8 +1,10 @@
 # make train: set up, train on the built-in digits, print what came of it.   make test: set up, lint, all tests.
+# make train DEVICE=gpu: with CUDA and cuDNN as Python wheels, in an environment of its own (VENV=.venv-gpu).
 # make audit: known holes of the pinned packages; needs the network.
 PYTHON ?= python3
-VENV ?= .venv
+VENV ?= .venv$(if $(filter gpu,$(DEVICE)),-gpu)
 RUN = $(VENV)/bin
+DEVICE ?= cpu
 
 .PHONY: train test lint audit clean
 
@@ -30,6 +32,7 @@ $(VENV)/bin/python:
 
 $(VENV)/installed: requirements.txt pyproject.toml | $(VENV)/bin/python
 	$(RUN)/python -m pip install -q -r requirements.txt
+	$(if $(filter gpu,$(DEVICE)),$(RUN)/python -m pip install -q "$$(sed -n 's/^tensorflow==\([^ ]*\).*/tensorflow[and-cuda]==\1/p' requirements.txt)")
 	$(RUN)/python -m pip install -q --no-deps -e .
 	@touch $@
 

@@ -5,6 +5,7 @@ Names are imported on first use, so that the command line can answer `--help` wi
 
 from importlib import import_module
 
+from simsiam_tf import cuda as _cuda
 from simsiam_tf.settings.methods import METHODS as _SETTINGS
 
 _HOME = {settings.__name__.removesuffix("Settings"): "methods" for settings in _SETTINGS.values()} | {
@@ -27,6 +28,7 @@ __all__ = [*_HOME]
 def __getattr__(name):
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    _cuda.preload()
     home = import_module(f"{__name__}.{_HOME[name]}")
     return home if name == "backbones" else getattr(home, name)
 

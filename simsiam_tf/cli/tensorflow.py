@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 
+from simsiam_tf.cuda import preload
+
 
 def quiet_tensorflow() -> None:
     """Import TensorFlow and let it look for devices without its start-up messages, which no Python setting silences.
 
     TF_CPP_MIN_LOG_LEVEL=0 in the environment shows them. An import error is raised as ever.
     """
+    preload()
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":
         return
     logging.getLogger("absl").setLevel(logging.ERROR)  # tensorflow-datasets warns about itself

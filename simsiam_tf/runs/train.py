@@ -7,6 +7,7 @@ import logging
 
 import tensorflow as tf
 
+from simsiam_tf.cuda import has_nvidia_device
 from simsiam_tf.errors import Diverged, InputError
 from simsiam_tf.methods.bank import ImageBank
 from simsiam_tf.runs import figures
@@ -69,6 +70,11 @@ def is_complete(config: Config, done: dict | None) -> bool:
 def train_and_evaluate(config: Config, folder, interrupt: Interrupt, workers: Workers) -> dict | None:
     precision = prepare_process(config)
     log.info("training on %s in %s", "GPU" if has_gpu() else "CPU", precision)
+    if has_nvidia_device() and not has_gpu():
+        log.warning(
+            "this host has an NVIDIA GPU, but TensorFlow finds none and trains on the CPU; TF_CPP_MIN_LOG_LEVEL=0 says "
+            "why. CUDA's libraries come with make train DEVICE=gpu, or with the package's extra [gpu]"
+        )
     devices = [device.name for device in tf.config.list_physical_devices()]
     folder.write_environment(config, precision, devices, workers.replicas)
     splits = load_data(config)

@@ -1,7 +1,6 @@
 """The tables of the pages on studies are those of the committed results."""
 
 import pytest
-
 import study_page
 
 
