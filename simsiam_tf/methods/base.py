@@ -86,6 +86,8 @@ class Method(TrainStep):
         if unknown := settings.keys() - known:
             raise InputError(f"method.{min(unknown)}: unknown; give one of {', '.join(sorted(known))}")
         super().__init__(**own)
+        if not backbone.built:
+            raise InputError("backbone: its input is not known; begin it with keras.Input((h, w, 3))")
         if len(backbone.output_shape) != 2 or backbone.output_shape[-1] is None:
             raise InputError(
                 f"backbone: its output shape is {backbone.output_shape}; end it with pooling, to (n, d) vectors"

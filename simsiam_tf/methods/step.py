@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras.src.trainers.data_adapters.data_adapter_utils import unpack_x_y_sample_weight
 
 from simsiam_tf.errors import InputError
+from simsiam_tf.methods.inputs import check_compiled, check_images, check_labels
 from simsiam_tf.methods.views import TEST_STREAM, TRAIN_STREAM
 
 
@@ -22,6 +23,20 @@ class Batch(NamedTuple):
 
 class TrainStep(keras.Model):
     """The step of a `Method`, which states `draw_views`, `forward`, `objective`, `after_step` and has the variables."""
+
+    def fit(self, x=None, y=None, *arguments, callbacks=None, class_weight=None, sample_weight=None, **options):
+        """As Keras's, after a look at what it was given.
+
+        Raises:
+            InputError: images that are none, weights, a loss from `compile`, or labels that a probe has no class for.
+        """
+        check_compiled(self)
+        for key, weight in {"class_weight": class_weight, "sample_weight": sample_weight}.items():
+            if weight is not None:
+                raise InputError(f"{key}: {type(self).__name__} learns without labels and weights; leave it out")
+        check_images(x)
+        check_labels(y, callbacks)
+        return super().fit(x, y, *arguments, callbacks=callbacks, **options)
 
     def train_step(self, data):
         batch = _as_batch(data)
