@@ -1,11 +1,15 @@
 """An image folder as a data source: which files are images, which sub-folders are splits or classes."""
 
+import logging
+from collections import Counter
 from pathlib import Path
 
 from simsiam_tf.data.files import FileImages
 from simsiam_tf.errors import InputError
 from simsiam_tf.settings.data import PLACES
 from simsiam_tf.settings.paths import files_in
+
+log = logging.getLogger("simsiam_tf.data")
 
 
 def folder(request, kind=FileImages):
@@ -21,21 +25,36 @@ def folder(request, kind=FileImages):
         InputError: no image files in a part, or a class in the test part only.
     """
     root = Path(request.path).expanduser()
-    train_part, test_part = _parts(root, request)
+    train_part, test_parts = _parts(root, request)
+    _name_others(root / train_part, PLACES[request.source].endings)
     train = _images(root, train_part, request, kind)
-    if test_part is None or not request.own_test:
+    if not test_parts or not request.own_test:
         return train, None
-    return train, _images(root, test_part, request, kind, class_names=train.class_names)
+    tests = [_images(root, part, request, kind, class_names=train.class_names) for part in test_parts]
+    # A flat test/, whose labels are withheld, does not stand in the way of a labelled val/.
+    labelled = [test for test in tests if test.labels is not None]
+    chosen = labelled[0] if train.labels is not None and labelled else tests[0]
+    if len(tests) > 1:
+        log.info("test images: %s, of %s", chosen.name, ", ".join(f"{test.name}" for test in tests))
+    return train, chosen
+
+
+def _name_others(folder, endings):
+    """Say which files are left out for their endings."""
+    others = Counter(path.suffix.lower() or "no ending" for path in files_in(folder, None, but=endings))
+    if others:
+        counts = ", ".join(f"{count} {ending}" for ending, count in others.most_common(5))
+        log.warning("%s: %d files of other types are left out: %s", folder, sum(others.values()), counts)
 
 
 def _parts(root, request):
-    """Names of the sub-folders to train on and to test on: "" means the whole folder."""
+    """Name of the sub-folder to train on, "" for the whole folder, and of those to test on, the first choice first."""
     names = {entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")}
     train = request.train_split
     tests = [name for name in (request.test_split, "test", "val", "validation") if name and name in names]
     if train in names and (tests or names == {train}):
-        return train, tests[0] if tests else None
-    return "", None
+        return train, list(dict.fromkeys(tests))
+    return "", []
 
 
 def _images(root, part, request, kind, class_names=None):

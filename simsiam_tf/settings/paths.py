@@ -37,8 +37,8 @@ def check_data(data) -> None:
         raise InputError(f"data.path: {path} {found}; give {place.words}: {' '.join(place.endings)}")
 
 
-def files_in(folder: Path, endings: tuple[str, ...]) -> Iterator[Path]:
-    """Files of these endings anywhere in a folder. Hidden files and folders are left out, links are followed."""
+def files_in(folder: Path, endings: tuple[str, ...] | None, but: tuple[str, ...] = ()) -> Iterator[Path]:
+    """Files of these endings, or of all but some, anywhere in a folder; hidden ones are left out, links followed."""
     visited = set()
     for directory, names, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(directory)
@@ -46,9 +46,11 @@ def files_in(folder: Path, endings: tuple[str, ...]) -> Iterator[Path]:
             names.clear()
             continue
         visited.add(real)
-        names[:] = [name for name in names if not name.startswith(".")]
+        # Sorted, so that of two links to one folder the same one counts on every host.
+        names[:] = sorted(name for name in names if not name.startswith("."))
         for name in files:
-            if name.lower().endswith(endings) and not name.startswith("."):
+            wanted = not name.lower().endswith(but) if endings is None else name.lower().endswith(endings)
+            if wanted and not name.startswith("."):
                 yield Path(directory, name)
 
 

@@ -87,6 +87,43 @@ def test_the_test_folder_and_the_held_out_part_are_two_things(photo_folder, memo
     assert set(held_out.ids) | set(left.ids) == {f"train/{label}/{i}.png" for label in "ab" for i in range(5)}
 
 
+def test_a_flat_test_folder_does_not_hide_a_labelled_one(photo_folder, caplog):
+    root = photo_folder("train/a/0.png", "train/b/1.png", "test/2.png", "test/3.png", "val/b/4.png")
+    with caplog.at_level(logging.INFO, "simsiam_tf.data"):
+        _, test = load(root)
+    assert test.ids.tolist() == ["val/b/4.png"]
+    assert f"test images: {root.name}/val, of {root.name}/test, {root.name}/val" in caplog.text
+    _, test = load(photo_folder("train/0.png", "train/1.png", "test/2.png", "val/b/4.png"))
+    assert test.ids.tolist()[0].startswith("test/")
+
+
+def test_files_that_are_left_out_for_their_endings_are_counted(photo_folder, caplog):
+    root = photo_folder("a/0.png", "b/1.png")
+    for name in ("x.heic", "y.HEIC", "README", "b/notes.txt", ".hidden.txt"):
+        (root / name).write_bytes(b"?")
+    load(root)
+    assert f"{root}: 4 files of other types are left out: 2 .heic, 1 no ending, 1 .txt" in caplog.text
+
+
+def test_of_two_links_to_one_folder_the_same_counts_everywhere(photo_folder, monkeypatch):
+    root = photo_folder("a/0.png")
+    apart = root.parent / "apart"
+    apart.mkdir()
+    (root / "a" / "0.png").rename(apart / "0.png")
+    for name in ("z", "b", "c"):
+        (root / name).symlink_to(apart)
+    walk = os.walk
+
+    def backwards(folder, **options):
+        for directory, names, own in walk(folder, **options):
+            names.sort(reverse=True)
+            yield directory, names, own
+
+    expected = load(root)[0].ids.tolist()
+    monkeypatch.setattr(os, "walk", backwards)
+    assert load(root)[0].ids.tolist() == expected == ["b/0.png"]
+
+
 def test_unknown_class_in_test_part(photo_folder):
     root = photo_folder("train/a/0.png", "train/b/1.png", "test/c/2.png")
     with pytest.raises(InputError, match=r"data\.path: class c .* training classes a, b"):
