@@ -110,8 +110,10 @@ def _allows(hint, value) -> bool:
     if origin is Literal:
         return any(value == each and type(value) is type(each) for each in arguments)
     if origin is tuple:
+        if not isinstance(value, tuple | list):
+            return False
         items = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
-        return isinstance(value, tuple | list) and len(value) == len(items) and all(map(_allows, items, value))
+        return len(value) == len(items) and all(map(_allows, items, value))
     if hint is str:
         return isinstance(value, str) and all(character >= " " for character in value)
     if hint is bool or hint is type(None) or is_dataclass(hint):

@@ -73,6 +73,7 @@ def test_a_damaged_file(tmp_path, start, length, inserted):
 @example("optimizer.epochs", "null")
 @example("optimizer", "null")
 @example("evaluation.fractions", "[null]")
+@example("evaluation.baselines", "null")
 @example("method", "3")
 @example("method.name", "[1]")
 @given(keys, written | nested.map(lambda value: yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n")))
