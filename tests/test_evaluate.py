@@ -20,6 +20,8 @@ SETTINGS = EvaluationSettings(
     neighbors=3,
     temperature=0.7,
     linear_learning_rate=0.9,
+    linear_optimizer="lars",
+    linear_batch_size=32,
     linear_epochs=4,
     supervised_steps=300,
     supervised_learning_rate=0.4,
@@ -32,7 +34,7 @@ CONFIG = Config(
     evaluation=SETTINGS,
 )
 OPTIONS = {"fractions": (1.0, 0.5), "subsets": 2, "seed": 5}
-PROBES = {"k": 3, "temperature": 0.7, "base_learning_rate": 0.9, "epochs": 4}
+PROBES = {"k": 3, "temperature": 0.7, "base_learning_rate": 0.9, "optimizer": "lars", "batch_size": 32, "epochs": 4}
 ACCURACIES = {"knn_accuracy": 0.25, "linear_accuracy": 0.5, "any_other_accuracy": 0.75}
 ROWS = [{"fraction": 1.0, **ACCURACIES, "any_other_accuracy_std": 0.1}, {"fraction": 0.5, "knn_accuracy": 0.1}]
 

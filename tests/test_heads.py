@@ -136,7 +136,9 @@ def test_bad_sizes(name, size):
 
 @pytest.mark.parametrize("value", [True, "hidden"])
 def test_an_unknown_output_norm_is_refused(value):
-    with pytest.raises(InputError, match=rf"^output_norm: {value!r} is unknown; give one of none, plain, affine$"):
+    with pytest.raises(
+        InputError, match=rf"^output_norm: {value!r} is unknown; give one of none, plain, scale, affine$"
+    ):
         MLP(5, 4, output_norm=value)
 
 

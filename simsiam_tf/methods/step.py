@@ -24,19 +24,19 @@ class Batch(NamedTuple):
 class TrainStep(keras.Model):
     """The step of a `Method`, which states `draw_views`, `forward`, `objective`, `after_step` and has the variables."""
 
-    def fit(self, x=None, y=None, *arguments, callbacks=None, class_weight=None, sample_weight=None, **options):
+    def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, *arguments, **options):
         """As Keras's, after a look at what it was given.
 
         Raises:
             InputError: images that are none, weights, a loss from `compile`, or labels that a probe has no class for.
         """
         check_compiled(self)
-        for key, weight in {"class_weight": class_weight, "sample_weight": sample_weight}.items():
-            if weight is not None:
+        for key in ("class_weight", "sample_weight"):
+            if options.get(key) is not None:
                 raise InputError(f"{key}: {type(self).__name__} learns without labels and weights; leave it out")
         check_images(x)
         check_labels(y, callbacks)
-        return super().fit(x, y, *arguments, callbacks=callbacks, **options)
+        return super().fit(x, y, batch_size, epochs, verbose, callbacks, *arguments, **options)
 
     def train_step(self, data):
         batch = _as_batch(data)
