@@ -35,11 +35,23 @@ def test_embed_writes_ids_labels_and_features(run, tmp_path):
     assert cli.main(["embed", str(run), "--data", "test", "--output", str(tmp_path / "test.parquet")]) == 0
     arrays = np.load(tmp_path / "test.npz")
     table = pyarrow.parquet.read_table(tmp_path / "test.parquet")
-    assert table.column_names == ["id", "label", "features"]
+    assert table.column_names == ["id", "label", "class_name", "features"]
     assert table["id"].to_pylist() == arrays["id"].tolist()
     assert table["label"].to_pylist() == arrays["label"].tolist()
     np.testing.assert_array_equal(np.array(table["features"].to_pylist(), np.float32), arrays["features"])
     assert arrays["features"].shape == (100, 32)
+
+
+def test_names_of_classes_reach_the_figures_and_the_features(run, tmp_path):
+    assert json.loads((run / "result.json").read_text())["class_names"] == [str(digit) for digit in range(10)]
+    for ending in ("npz", "parquet"):
+        assert cli.main(["embed", str(run), "--data", "test", "--output", str(tmp_path / f"test.{ending}")]) == 0
+    with np.load(tmp_path / "test.npz") as file:
+        assert file["class_names"][file["label"]].tolist() == file["label"].astype(str).tolist()
+        assert file["class_names"].tolist() == [str(digit) for digit in range(10)]
+    table = pyarrow.parquet.read_table(tmp_path / "test.parquet")
+    assert pyarrow.types.is_dictionary(table["class_name"].type)
+    assert table["class_name"].to_pylist() == [str(label) for label in table["label"].to_pylist()]
 
 
 def test_embed_takes_a_folder_of_pictures_without_labels(run, tmp_path):

@@ -77,7 +77,8 @@ class Results:
         if "stopped" not in figures and figures.get("steps", 0) < figures.get("total_steps", 0):
             raise InputError(f"RUN: {folder} is at step {figures['steps']} of {figures['total_steps']}; finish it")
         free = marked(config, "free")
-        figures.pop("evaluation", None)
+        for key in ("evaluation", "class_names"):
+            figures.pop(key, None)
         result = {
             "configuration": {key: value for key, value in files.flat(config).items() if key not in free},
             "outcome": outcome(figures),

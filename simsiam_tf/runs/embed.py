@@ -12,6 +12,8 @@ from simsiam_tf.evaluation.features import Extractor
 def embed(backbone, images, crop: int, path: Path, batch_size: int = 256) -> np.ndarray:
     """Write the features of an ImageSet; columns id (str), label (int64, if any), features (list of float32).
 
+    Where classes have names, Parquet has them as a dictionary column class_name, .npz as an array class_names, which
+    labels are places in.
     What is no printable character of an id is escaped. Images that were left out are named beside the file.
 
     Args:
@@ -35,18 +37,23 @@ def embed(backbone, images, crop: int, path: Path, batch_size: int = 256) -> np.
     columns = {"id": np.array([shown(name) for name in images.ids[rows]])}
     if images.labels is not None:
         columns["label"] = images.labels[rows]
+    names = None if images.labels is None or images.class_names is None else list(map(shown, images.class_names))
     with replacing(path) as partial:
         if path.suffix == ".npz":
-            np.savez(partial, **columns, features=features)
+            named = {} if names is None else {"class_names": np.array(names)}
+            np.savez(partial, **columns, **named, features=features)
         else:
-            _write_parquet(columns, features, partial)
+            _write_parquet(columns, names, features, partial)
     return features
 
 
-def _write_parquet(columns, features, path):
+def _write_parquet(columns, names, features, path):
     import pyarrow as pa  # only this format needs it
     import pyarrow.parquet
 
+    if names is not None:
+        places = pa.array(columns["label"], pa.int32())
+        columns = columns | {"class_name": pa.DictionaryArray.from_arrays(places, pa.array(names))}
     values = pa.array(features.ravel(), pa.float32())
     table = pa.table(columns | {"features": pa.FixedSizeListArray.from_arrays(values, features.shape[1])})
     pyarrow.parquet.write_table(table, path)

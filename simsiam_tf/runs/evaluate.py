@@ -85,6 +85,8 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
     say("evaluating: figures without labels")
     figures = label_free(config, backbone, splits.train, train, untrained_train)
     result = {"evaluation": asdict(e), "by_fraction": by_fraction, "label_free": figures}
+    if splits.train.class_names is not None:
+        result["class_names"] = list(splits.train.class_names)
     for row in by_fraction["encoder"]:
         if row["fraction"] == 1:
             result |= {key: value for key, value in row.items() if key.endswith("_accuracy")}

@@ -21,11 +21,12 @@ def draw_run(folder: Path, rows: list[dict], model, images) -> None:
     Args:
         rows: A dict of figures per epoch, as RunRecord holds them.
         model: A method with `draw_views`.
-        images: ImageSet whose first eight images are shown.
+        images: ImageSet of which eight images are shown, drawn by the model's seed: sets are often sorted by class.
     """
     if rows:
         draw_curves(rows, folder / "curves.png")
-    squares, sizes = images.whole(np.arange(min(8, len(images))))
+    shown = np.random.default_rng(model.seed).choice(len(images), min(8, len(images)), replace=False)
+    squares, sizes = images.whole(np.sort(shown))
     draw_views(view_grid(model, squares, sizes=sizes), model.num_views, folder / "views.png")
 
 
