@@ -52,9 +52,7 @@ class Alternating(SimSiam):
         seen = views if bank else views[:2]
         features = [self.backbone(view, training=training) for view in seen]
         z = [self.projector(feature, training=training) for feature in features]
-        predicting = z[:1] if bank else z
-        p = predicting if self.predictor is None else [self.predictor(each, training=training) for each in predicting]
-        outputs = {"features": features, "z": z, "p": p}
+        outputs = {"features": features, "z": z, "p": self.predicted(z[:1] if bank else z, training)}
         if bank:
             return outputs | {"targets": [tf.stop_gradient(each) for each in z[1:]]}
         return outputs | {"targets": [self.snapshot(view, training=training) for view in views[2:] or views]}

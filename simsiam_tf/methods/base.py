@@ -65,9 +65,9 @@ class Method(TrainStep):
             if each.name != "name"
         ]
         cls.__signature__ = inspect.Signature([*own[:-1], *settings, own[-1]])
-        cls.__doc__ = (
-            f"{cls.__doc__ or cls.__name__}\n\n    Settings, besides `Method`'s arguments:\n{cls.Settings.__doc__}"
-        )
+        known = [each for each in cls.Settings.__mro__ if issubclass(each, MethodSettings)]
+        about = "\n\n".join(f"    {each.__doc__}" for each in known)
+        cls.__doc__ = f"{cls.__doc__ or cls.__name__}\n\n    Settings, besides `Method`'s arguments:\n\n{about}"
 
     def __init__(
         self,
@@ -111,6 +111,7 @@ class Method(TrainStep):
         )
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.loss_spread = Spread(name="loss_std")
+        self.predictor = None  # unless `build_heads` makes one
         self.build_heads(backbone.output_shape[-1])
         self.built = True
 
@@ -145,8 +146,15 @@ class Method(TrainStep):
         """What follows the optimizer's update: moving targets, queues, banks."""
 
     def groups(self):
-        """Which variables get which learning rate: the first `Group` takes all that no other one names."""
-        return [Group("encoder")]
+        """Which variables get which learning rate: the first `Group` takes all that no other one names.
+
+        A predictor has one of its own, as the settings predictor_ratio, _schedule and perhaps _weight_decay say.
+        """
+        if self.predictor is None:
+            return [Group("encoder")]
+        s = self.settings
+        decay = getattr(s, "predictor_weight_decay", None)
+        return [Group("encoder"), Group("predictor", (self.predictor,), s.predictor_ratio, s.predictor_schedule, decay)]
 
     def project(self, images):
         """Projections (n, d) of un-augmented images in inference mode: what the collapse figures look at."""
@@ -159,6 +167,12 @@ class Method(TrainStep):
         head = MLP(**arguments, seed=self.seed, name=role)
         head.build((None, inputs))
         return head
+
+    def predicted(self, projections, training):
+        """What the predictor makes of each of these (n, d), or where there is none, these."""
+        if self.predictor is None:
+            return projections
+        return [self.predictor(each, training=training) for each in projections]
 
     @property
     def heads(self):

@@ -5,7 +5,6 @@ import keras
 from simsiam_tf.methods.base import Method
 from simsiam_tf.methods.losses import negative_cosine
 from simsiam_tf.methods.targets import Follower
-from simsiam_tf.optimizers import Group
 from simsiam_tf.settings.methods.byol import BYOLSettings
 
 
@@ -30,14 +29,10 @@ class BYOL(Method):
         until_one = self.total_steps if s.momentum_schedule == "cosine" else None
         self.target = Follower([self.backbone, self.projector], s.momentum, until_one, name="target")
 
-    def groups(self):
-        s = self.settings
-        return [*super().groups(), Group("predictor", (self.predictor,), s.predictor_ratio, s.predictor_schedule)]
-
     def forward(self, views, training=True):
         features = [self.backbone(view, training=training) for view in views]
         z = [self.projector(feature, training=training) for feature in features]
-        p = [self.predictor(each, training=training) for each in z]
+        p = self.predicted(z, training)
         return {"features": features, "p": p, "targets": [self.target(view, training=training) for view in views]}
 
     def objective(self, outputs, batch=None):

@@ -61,5 +61,5 @@ def _check_shape(shape):
 
 
 def _check_range(images):
-    if tf.as_dtype(images.dtype).is_floating and (highest := float(np.max(images))) <= 1:
+    if len(images) and tf.as_dtype(images.dtype).is_floating and (highest := float(np.max(images))) <= 1:
         raise InputError(f"images: floats up to {highest:g}, which are black; give pixels from 0 to 255")

@@ -6,7 +6,6 @@ import tensorflow as tf
 from simsiam_tf.methods.base import Method
 from simsiam_tf.methods.losses import nt_xent
 from simsiam_tf.methods.targets import first_row, gathered
-from simsiam_tf.optimizers import Group
 from simsiam_tf.settings.methods.simclr import SimCLRSettings
 
 
@@ -30,22 +29,14 @@ class SimCLR(Method):
             num_layers=s.projector_layers,
             output_norm="scale",
         )
-        self.predictor = None
         if s.predictor == "mlp":
             dim = s.projection_dim
             self.predictor = self.add_head("predictor", dim, hidden_dim=s.predictor_hidden, output_dim=dim)
 
-    def groups(self):
-        if self.predictor is None:
-            return super().groups()
-        s = self.settings
-        return [*super().groups(), Group("predictor", (self.predictor,), s.predictor_ratio, s.predictor_schedule)]
-
     def forward(self, views, training=True):
         features = [self.backbone(view, training=training) for view in views]
         z = [self.projector(feature, training=training) for feature in features]
-        p = z if self.predictor is None else [self.predictor(each, training=training) for each in z]
-        return {"features": features, "z": z, "p": p}
+        return {"features": features, "z": z, "p": self.predicted(z, training)}
 
     def objective(self, outputs, batch=None):
         """Equation 1 over the batch of all devices: this one's queries against everybody's keys."""

@@ -5,7 +5,6 @@ import tensorflow as tf
 
 from simsiam_tf.methods.base import Method
 from simsiam_tf.methods.losses import cross_entropy_similarity, negative_cosine
-from simsiam_tf.optimizers import Group
 from simsiam_tf.settings.methods.simsiam import SimSiamSettings
 
 SIMILARITIES = {"cosine": negative_cosine, "cross_entropy": cross_entropy_similarity}
@@ -32,7 +31,6 @@ class SimSiam(Method):
             hidden_norm=s.head_norm != "none",
             output_norm=output_norm if s.head_norm in ("default", "all") else "none",
         )
-        self.predictor = None
         if s.predictor == "mlp":
             self.predictor = self.add_head(
                 "predictor",
@@ -43,20 +41,12 @@ class SimSiam(Method):
                 output_norm="affine" if s.head_norm == "all" else "none",
             )
 
-    def groups(self):
-        if self.predictor is None:
-            return super().groups()
-        s = self.settings
-        rate = s.predictor_ratio, s.predictor_schedule
-        return [*super().groups(), Group("predictor", (self.predictor,), *rate, s.predictor_weight_decay)]
-
     def forward(self, views, training=True):
         """Each view by itself through all networks: BatchNorm sees one view at a time, as in the official code."""
         features = [self.backbone(view, training=training) for view in views]
         z = [self.projector(feature, training=training) for feature in features]
         predicting = z if self.settings.symmetric else z[::2]
-        p = predicting if self.predictor is None else [self.predictor(each, training=training) for each in predicting]
-        return {"features": features, "z": z, "p": p}
+        return {"features": features, "z": z, "p": self.predicted(predicting, training)}
 
     def objective(self, outputs, batch=None):
         """Equation 4: each prediction against the other view's projection (their mean), which gets no gradient."""

@@ -6,7 +6,6 @@ import tensorflow as tf
 from simsiam_tf.methods.base import Method
 from simsiam_tf.methods.losses import cross_entropy, sinkhorn, unit_rows
 from simsiam_tf.methods.targets import Prototypes, gathered, own_part
-from simsiam_tf.optimizers import Group
 from simsiam_tf.settings.methods.swav import SwAVSettings
 
 
@@ -28,25 +27,17 @@ class SwAV(Method):
             num_layers=s.projector_layers,
         )  # fmt: skip
         self.prototypes = Prototypes(s.prototypes, s.projection_dim, seed=self.seed, name="prototypes")
-        self.predictor = None
         if s.predictor == "mlp":
             self.predictor = self.add_head(
                 "predictor", s.prototypes, hidden_dim=s.predictor_hidden, output_dim=s.prototypes
             )
-
-    def groups(self):
-        if self.predictor is None:
-            return super().groups()
-        s = self.settings
-        return [*super().groups(), Group("predictor", (self.predictor,), s.predictor_ratio, s.predictor_schedule)]
 
     def forward(self, views, training=True):
         """Features, and cosines (n, prototypes) of each view's projections to the prototypes, "scores"."""
         features = [self.backbone(view, training=training) for view in views]
         z = [unit_rows(self.projector(feature, training=training))[0] for feature in features]
         scores = [self.prototypes(each, frozen=self.step < self.settings.freeze_prototypes) for each in z]
-        p = scores if self.predictor is None else [self.predictor(each, training=training) for each in scores]
-        return {"features": features, "scores": scores, "p": p}
+        return {"features": features, "scores": scores, "p": self.predicted(scores, training)}
 
     def objective(self, outputs, batch=None):
         """Equation 1 for both assigning views and each view that is not the assigning one, averaged."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal
 
-from simsiam_tf.settings.types import BelowOne, Section
+from simsiam_tf.settings.types import BelowOne, Count, NonNegative, Section
 
 Placement = Literal["none", "hidden", "default", "all"]
 Schedule = Literal["constant", "cosine"]
@@ -41,3 +41,20 @@ class MethodSettings(Section):
                 does not tell, and {} for a predictor that the whole network does not have.
         """
         return {}
+
+
+@dataclass(frozen=True)
+class HybridSettings(MethodSettings):
+    """What relatives have of SimSiam's predictor (its section 6.2).
+
+    Args:
+        predictor: none, or mlp for the hybrid.
+        predictor_hidden: Width of the predictor's bottleneck.
+        predictor_ratio: Learning rate of the predictor over that of the encoder.
+        predictor_schedule: constant, or cosine as the encoder's.
+    """
+
+    predictor: Literal["none", "mlp"] = "none"
+    predictor_hidden: Count = 512
+    predictor_ratio: NonNegative = 1.0
+    predictor_schedule: Schedule = "constant"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from simsiam_tf.settings.methods.base import MethodSettings, Schedule
-from simsiam_tf.settings.types import Count, Natural, NonNegative, Positive, Range
+from simsiam_tf.settings.methods.base import HybridSettings
+from simsiam_tf.settings.types import Count, Natural, Positive, Range
 
 
 @dataclass(frozen=True)
-class SwAVSettings(MethodSettings):
+class SwAVSettings(HybridSettings):
     """SwAV (Caron et al. 2020), and the variants of the SimSiam paper's section 6.2.
 
     Args:
@@ -22,10 +22,6 @@ class SwAVSettings(MethodSettings):
         epsilon: What the scores are divided by before they are balanced.
         iterations: Of the Sinkhorn-Knopp transform.
         freeze_prototypes: Steps at the beginning in which the prototypes get no gradient.
-        predictor: none, or mlp for the hybrid, on the scores.
-        predictor_hidden: Width of the predictor's bottleneck.
-        predictor_ratio: Learning rate of the predictor over that of the encoder.
-        predictor_schedule: constant, or cosine as the encoder's.
         stop_gradient: False: the assignments get a gradient, too, and it diverges.
         num_views: The first two assign and are predicted, the others are predicted only (multi-crop); give their kinds
             in augmentation.views.
@@ -40,9 +36,5 @@ class SwAVSettings(MethodSettings):
     epsilon: Positive = 0.05
     iterations: Count = 3
     freeze_prototypes: Natural = 0
-    predictor: Literal["none", "mlp"] = "none"
-    predictor_hidden: Count = 512
-    predictor_ratio: NonNegative = 1.0
-    predictor_schedule: Schedule = "constant"
     stop_gradient: bool = True
     num_views: Annotated[int, Range(2)] = 2
