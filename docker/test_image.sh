@@ -91,7 +91,7 @@ steps() { # of the newest checkpoint
         sed -E 's/step-0*([0-9]+).npz/\1/'
 }
 last=$(($(steps) + 3))
-first() { sed -n '2s/,*$//p' "$work/runs/stopped/metrics.csv"; } # epoch with its times; columns may join it at the end
+first() { sed -n '2s/,*\r$//p' "$work/runs/stopped/metrics.csv"; } # epoch with its times; columns may join it at the end
 first >"$work/before"
 expect 0 "run folder: runs/stopped" run "${train[@]}" --name stopped --optimizer.epochs 100000 \
     --training.stop_after_steps "$last"
