@@ -1,13 +1,16 @@
 """Says, while training, whether the representation is collapsing, and ends a run that has collapsed."""
 
 import logging
+import math
 
 import keras
 
 from simsiam_tf.callbacks.features import MonitorImages
+from simsiam_tf.callbacks.record import write_rows
 from simsiam_tf.errors import InputError
-from simsiam_tf.evaluation.collapse import collapse_report
+from simsiam_tf.evaluation.collapse import collapse_figures
 from simsiam_tf.evaluation.features import Extractor
+from simsiam_tf.evaluation.verdict import judge
 
 log = logging.getLogger("simsiam_tf.collapse")
 SAMPLE = 512
@@ -17,27 +20,37 @@ class CollapseMonitor(keras.callbacks.Callback):
     """Adds "feature_std", "correlation_strength" and "effective_rank" of the projections to the logs.
 
     The projections are those of un-augmented images in inference mode. A verdict in words is logged whenever it
-    changes; see `evaluation.collapse.collapse_report` for its thresholds.
+    changes; see `evaluation.verdict.judge`, which sees all looks so far.
 
     Args:
         images: uint8 array (n, h, w, 3) or MonitorImages; 512 of them, evenly spaced, are used.
-        every: Epochs between two looks; the last epoch is always looked at.
+        every: Epochs between two looks, or "auto": 40 looks in a run, within its epochs if there are fewer. The last
+            epoch is always looked at.
         patience: "collapsed" verdicts in a row that end the training.
         grace_steps: Steps before a verdict counts towards `patience`: an untrained network can look collapsed.
         stop: False reports and goes on.
+        path: CSV file that keeps all looks, or None.
+        epochs, steps_per_epoch: Of the whole run; default: those of the present `fit`.
 
     Attributes:
+        looks: Of each look its step and figures, as `collapse_figures` has them.
         verdict: "healthy", "at risk" or "collapsed"; None before the first look.
         sentence: The verdict with its figures.
         stopped: "collapsed" if training was ended for it, else None.
     """
 
-    def __init__(self, images, every=5, patience=3, grace_steps=50, stop=True):
+    LOOKS = 40
+
+    def __init__(
+        self, images, every="auto", patience=3, grace_steps=50, stop=True, path=None, epochs=None, steps_per_epoch=None
+    ):
         super().__init__()
         if patience < 1:
             raise InputError(f"patience: {patience}; give 1 or more")
         self.images = (images if isinstance(images, MonitorImages) else MonitorImages(images)).sample(SAMPLE)
         self.every, self.patience, self.grace_steps, self.stop = every, patience, grace_steps, stop
+        self.path, self.looks = path, []
+        self.epochs, self.steps_per_epoch = epochs, steps_per_epoch
         self.verdict = self.sentence = self.stopped = None
         self.in_a_row = 0
         self._extractor = None
@@ -57,32 +70,52 @@ class CollapseMonitor(keras.callbacks.Callback):
     @property
     def state(self):
         """What a resumed run has to know, as plain values."""
-        return {name: getattr(self, name) for name in ("verdict", "sentence", "stopped", "in_a_row")}
+        return {name: getattr(self, name) for name in ("looks", "verdict", "sentence", "stopped", "in_a_row")}
 
     @state.setter
     def state(self, values):
         for name, value in values.items():
             setattr(self, name, value)
+        self._write()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._step = int(self.model.step.numpy())
+
+    def on_train_batch_end(self, batch, logs=None):
+        before, self._step = self._step, self._step + self.model.steps_per_execution
+        steps = self.steps_per_epoch or self.params["steps"]
+        if self.every != "auto" or not steps or self._step % steps == 0:
+            return
+        parts = math.ceil(self.LOOKS / (self.epochs or self.params["epochs"]))
+        if self._step * parts // steps > before * parts // steps:
+            self.look(self._step)
 
     def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every and epoch + 1 != self.params["epochs"]:
-            return
-        report = collapse_report(self.projections())
-        logs["feature_std"] = report.feature_std
-        logs["correlation_strength"] = report.correlation_strength
-        logs["effective_rank"] = report.effective_rank
-        if report.verdict != self.verdict:
-            level = logging.INFO if report.verdict == "healthy" else logging.WARNING
-            log.log(level, "epoch %d: %s", epoch + 1, report.sentence)
-        self.verdict, self.sentence = report.verdict, report.sentence
-        counts = report.verdict == "collapsed" and int(self.model.step.numpy()) > self.grace_steps
-        self.in_a_row = self.in_a_row + 1 if counts else 0
-        if self.in_a_row >= self.patience:
+        every = max(1, (self.epochs or self.params["epochs"]) // self.LOOKS) if self.every == "auto" else self.every
+        if (epoch + 1) % every == 0 or epoch + 1 == self.params["epochs"]:
+            logs.update(self.look(int(self.model.step.numpy())))
+        if self.in_a_row >= self.patience and self.stop:
             self._end(epoch)
 
+    def look(self, step):
+        """Judge the projections at this step; returns their figures for the logs."""
+        figures = collapse_figures(self.projections())
+        self.looks = [earlier for earlier in self.looks if earlier["step"] < step] + [{"step": step, **figures}]
+        self._write()
+        found = judge(self.looks)
+        if found.verdict != self.verdict:
+            level = logging.INFO if found.verdict == "healthy" else logging.WARNING
+            log.log(level, "step %d: %s", step, found.sentence)
+        self.verdict, self.sentence = found.verdict, found.sentence
+        counts = found.verdict == "collapsed" and step > self.grace_steps
+        self.in_a_row = self.in_a_row + 1 if counts else 0
+        return {name: figures[name] for name in ("feature_std", "correlation_strength", "effective_rank")}
+
+    def _write(self):
+        if self.path:
+            write_rows(self.path, self.looks)
+
     def _end(self, epoch):
-        if not self.stop:
-            return
         self.stopped = "collapsed"
         self.model.stop_training = True
         log.error(

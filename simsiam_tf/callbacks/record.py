@@ -64,12 +64,17 @@ class RunRecord(keras.callbacks.Callback):
 
     def write(self):
         """Write all rows; a figure that an epoch did not measure is an empty field."""
-        columns = list(dict.fromkeys(column for row in self.rows for column in row))
-        with replacing(self.path) as partial, partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(self.rows)
+        write_rows(self.path, self.rows)
 
     def last(self, name):
         """The newest value of one column, or None."""
         return next((row[name] for row in reversed(self.rows) if name in row), None)
+
+
+def write_rows(path, rows):
+    """Write a CSV file of dicts, whole and atomically; what a row has not is an empty field."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    with replacing(path) as partial, partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)

@@ -17,15 +17,7 @@ import numpy as np
 
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.spectrum import as_features, centre, entropy_rank, in_float64, spectrum_of
-
-# Share of the ideal spread 1/sqrt(d). Chen & He, fig. 2: healthy near 1, collapsed at 0.
-RELATIVE_STD_COLLAPSED, RELATIVE_STD_AT_RISK = 0.1, 0.5
-# Aczel, table 5: healthy 0.05-0.09, collapsed 0.89-0.998. Untrained networks lie between.
-CORRELATION_COLLAPSED, CORRELATION_AT_RISK = 0.8, 0.4
-# Below 2 one direction dominates; below 5 there is no room for half a dozen classes in general position.
-EFFECTIVE_RANK_COLLAPSED, EFFECTIVE_RANK_AT_RISK = 2.0, 5.0
-# Few rows or channels say little of correlation and rank: by chance alone 0.8/sqrt(n), and at most n - 1.
-MIN_ROWS, MIN_CHANNELS = 32, 8
+from simsiam_tf.evaluation.verdict import LEVELS, severity
 
 
 @dataclass(frozen=True)
@@ -98,38 +90,43 @@ def effective_rank(features):
     return entropy_rank(singular_values(features))
 
 
-def collapse_report(z):
-    """Judge an output z (n, d), usually the projector's, by spread, correlation and effective rank.
+def collapse_figures(z) -> dict:
+    """What a look at an output z (n, d) sees.
 
-    The worst of the three decides. With fewer than 32 rows or 8 channels only the spread is judged. NaN or
-    infinity in z is reported as "collapsed" with NaN figures: the run has diverged, which is no better.
+    Returns:
+        {"feature_std", "relative_std", "correlation_strength", "effective_rank", "rows", "channels"}.
+        `relative_std` is the spread as a share of 1/sqrt(d). NaN where z holds NaN or infinity.
+
     Raises InputError for fewer than two rows, since any one row looks collapsed.
     """
     z = np.asarray(z, dtype=np.float64)
     if z.ndim == 2 and not np.isfinite(z).all():
-        nan = float("nan")
-        return CollapseReport(nan, nan, nan, nan, "collapsed", "collapsed: the output holds NaN or infinity (diverged)")
-    n, d = _matrix(z).shape
-    if n < 2:
-        raise InputError(f"z: {n} row, from which collapse cannot be judged; give at least 2, better 256 or more")
-    std, correlation, rank = feature_std(z), correlation_strength(z), effective_rank(z)
-    relative = std * np.sqrt(d)
-
-    levels = {f"spread {relative:.2f} of 1/sqrt(d)": _level(-relative, -RELATIVE_STD_AT_RISK, -RELATIVE_STD_COLLAPSED)}
-    if n >= MIN_ROWS and d >= MIN_CHANNELS:
-        levels |= {
-            f"correlation {correlation:.2f}": _level(correlation, CORRELATION_AT_RISK, CORRELATION_COLLAPSED),
-            f"effective rank {rank:.1f} of {d}": _level(-rank, -EFFECTIVE_RANK_AT_RISK, -EFFECTIVE_RANK_COLLAPSED),
-        }
-    worst = max(levels.values())
-    verdict = ("healthy", "at risk", "collapsed")[worst]
-    reasons = [text for text, level in levels.items() if level == worst]
-    return CollapseReport(std, float(relative), correlation, rank, verdict, f"{verdict}: {', '.join(reasons)}")
+        std = correlation = rank = float("nan")
+    elif len(_matrix(z)) < 2:
+        raise InputError(f"z: {len(z)} row, from which collapse cannot be judged; give at least 2, better 256 or more")
+    else:
+        std, correlation, rank = feature_std(z), correlation_strength(z), effective_rank(z)
+    return {
+        "feature_std": std,
+        "relative_std": float(std * np.sqrt(z.shape[1])),
+        "correlation_strength": correlation,
+        "effective_rank": rank,
+        "rows": z.shape[0],
+        "channels": z.shape[1],
+    }
 
 
-def _level(badness, at_risk, collapsed):
-    """0, 1 or 2: beyond neither limit, the first, or both."""
-    return int(badness > at_risk) + int(badness > collapsed)
+def collapse_report(z) -> CollapseReport:
+    """Judge an output z (n, d), usually the projector's, by `collapse_figures`; see `verdict.severity`.
+
+    NaN or infinity in z is "collapsed", with NaN figures: the run has diverged, which is no better.
+    Raises InputError for fewer than two rows.
+    """
+    figures = collapse_figures(z)
+    found = severity(figures)
+    sentence = f"{LEVELS[found.level]}: {', '.join(found.reasons)}"
+    figures = {name: value for name, value in figures.items() if name not in ("rows", "channels")}
+    return CollapseReport(**figures, verdict=LEVELS[found.level], sentence=sentence)
 
 
 def _matrix(z):

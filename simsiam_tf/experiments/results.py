@@ -69,7 +69,8 @@ class Results:
         try:
             figures = dict(json.loads((folder / "result.json").read_bytes()))
             environment = dict(json.loads((folder / "environment.json").read_bytes()))
-            packages, epochs = dict(environment["packages"]), _epochs(folder / "metrics.csv")
+            packages, epochs = dict(environment["packages"]), _rows(folder / "metrics.csv")
+            looks = _rows(folder / "collapse.csv")
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(
                 f"RUN: {folder} has no readable figures ({error}); delete it, or train it again"
@@ -84,6 +85,7 @@ class Results:
             "outcome": outcome(figures),
             "figures": _rounded(figures),
             "epochs": epochs,
+            "looks": looks,
             "made": {
                 "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
                 "processor": _processor(),
@@ -138,8 +140,8 @@ def _rounded(value):
     return [_rounded(each) for each in value] if isinstance(value, list) else value
 
 
-def _epochs(path):
-    """The record's rows, without what is about the machine."""
+def _rows(path):
+    """The rows of a record, without what is about the machine."""
     if not path.is_file():
         return []
     with path.open(newline="") as file:

@@ -76,7 +76,10 @@ def make_watchers(config: Config, model, splits, folder, interrupt: Interrupt, s
     record, rates, monitor = RunRecord(folder.metrics), Rates(config.optimizer.batch_size), None
     callbacks = [divergence, rates, Heartbeat(folder.lock)]
     if m.collapse_epochs:
-        monitor = CollapseMonitor(train, m.collapse_epochs, m.collapse_patience, stop=m.stop_on_collapse)
+        whole = {"epochs": config.optimizer.epochs, "steps_per_epoch": steps_per_epoch}
+        monitor = CollapseMonitor(
+            train, m.collapse_epochs, m.collapse_patience, stop=m.stop_on_collapse, path=folder.looks, **whole
+        )
         callbacks.append(monitor)
     callbacks += [*_knn(config, train, test, judged), *probes]
     if m.tensorboard:

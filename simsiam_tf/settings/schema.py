@@ -99,7 +99,8 @@ class MonitorSettings(Section):
         knn_epochs: kNN accuracy every so many epochs; 0 switches it off.
         knn_bank: At most this many training images form the neighbour bank.
         linear_probe: Train a linear classifier beside the encoder, on stopped features.
-        collapse_epochs: Look for collapse every so many epochs; 0 switches it off.
+        collapse_epochs: Look for collapse every so many epochs; auto: 40 times in a run, within its epochs if they are
+            fewer; 0 switches it off.
         collapse_patience: Stop after so many "collapsed" verdicts in a row.
         stop_on_collapse: End a collapsed run with exit code 3.
         tensorboard: Write event files.
@@ -109,7 +110,7 @@ class MonitorSettings(Section):
     knn_epochs: Natural = 10
     knn_bank: Count = 50_000
     linear_probe: bool = True
-    collapse_epochs: Natural = 5
+    collapse_epochs: Natural | Literal["auto"] = setting("auto", free=True)
     collapse_patience: Count = 3
     stop_on_collapse: bool = True
     tensorboard: bool = setting(True, free=True, own=True)
