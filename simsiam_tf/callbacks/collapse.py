@@ -10,7 +10,7 @@ from simsiam_tf.callbacks.record import write_rows
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.collapse import collapse_figures
 from simsiam_tf.evaluation.features import Extractor
-from simsiam_tf.evaluation.verdict import judge
+from simsiam_tf.evaluation.verdict import GRACE, judge
 
 log = logging.getLogger("simsiam_tf.collapse")
 SAMPLE = 512
@@ -27,7 +27,7 @@ class CollapseMonitor(keras.callbacks.Callback):
         every: Epochs between two looks, or "auto": 40 looks in a run, within its epochs if there are fewer. The last
             epoch is always looked at.
         patience: "collapsed" verdicts in a row that end the training.
-        grace_steps: Steps before a verdict counts towards `patience`: an untrained network can look collapsed.
+        grace_steps: Steps before looks count: an untrained network can look collapsed.
         stop: False reports and goes on.
         path: CSV file that keeps all looks, or None.
         epochs, steps_per_epoch: Of the whole run; default: those of the present `fit`.
@@ -42,7 +42,15 @@ class CollapseMonitor(keras.callbacks.Callback):
     LOOKS = 40
 
     def __init__(
-        self, images, every="auto", patience=3, grace_steps=50, stop=True, path=None, epochs=None, steps_per_epoch=None
+        self,
+        images,
+        every="auto",
+        patience=3,
+        grace_steps=GRACE,
+        stop=True,
+        path=None,
+        epochs=None,
+        steps_per_epoch=None,
     ):
         super().__init__()
         if patience < 1:
@@ -102,7 +110,7 @@ class CollapseMonitor(keras.callbacks.Callback):
         figures = collapse_figures(self.projections())
         self.looks = [earlier for earlier in self.looks if earlier["step"] < step] + [{"step": step, **figures}]
         self._write()
-        found = judge(self.looks)
+        found = judge(self.looks, self.grace_steps)
         if found.verdict != self.verdict:
             level = logging.INFO if found.verdict == "healthy" else logging.WARNING
             log.log(level, "step %d: %s", step, found.sentence)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.evaluation.features import Extractor, in_batches
+from simsiam_tf.evaluation.features import Extractor, forward_batch, in_batches
 
 
 class MonitorImages:
@@ -12,14 +12,14 @@ class MonitorImages:
     Args:
         images: uint8 array (n, h, w, 3), or an ImageSet.
         labels: Integers (n,); default: the ImageSet's own. None where there are none.
-        batch_size: Images per forward pass.
+        batch_size: Images per forward pass; default: `evaluation.features.forward_batch`.
         crop: Side of the centre crop that the encoder sees, for an ImageSet kept at a larger size.
     """
 
-    def __init__(self, images, labels=None, batch_size=256, crop=None):
+    def __init__(self, images, labels=None, batch_size=None, crop=None):
         self.images = images
         self.labels = getattr(images, "labels", None) if labels is None else np.asarray(labels)
-        self.batch_size = batch_size
+        self.batch_size = batch_size or forward_batch(crop or getattr(images, "side", None) or images.shape[1])
         self.crop = crop
         self._extractor = self._model = self._features = None
         self._step = -1

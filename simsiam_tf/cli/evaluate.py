@@ -21,7 +21,7 @@ def run(arguments: list[str]) -> int:
     check_data(config.data)
 
     quiet_tensorflow()
-    from simsiam_tf.cli.table import print_table
+    from simsiam_tf.cli.table import print_result
     from simsiam_tf.runs.build import load_data, prepare_process
     from simsiam_tf.runs.evaluate import evaluate
     from simsiam_tf.runs.folder import RunFolder
@@ -34,7 +34,7 @@ def run(arguments: list[str]) -> int:
     trained = {key: v for key, v in (folder.read_result() or {}).items() if not key.endswith("_accuracy")}
     result = trained | result
     folder.write_json(folder.result, result)
-    print_table(result)
+    print_result(result)
     return DONE
 
 

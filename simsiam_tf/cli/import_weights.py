@@ -11,8 +11,13 @@ from simsiam_tf.settings import files
 
 
 def run(arguments: list[str]) -> int:
-    """Make a run of a PyTorch checkpoint: the official release's, ours, or torchvision's ResNets."""
-    file = Path(_parsed(arguments)[0].file)
+    """Make a run of a PyTorch checkpoint: the official release's, ours, torchvision's ResNets; or of a finished run."""
+    source = Path(_parsed(arguments)[0].file)
+    return of_run(source, arguments) if source.is_dir() else of_checkpoint(source, arguments)
+
+
+def of_checkpoint(file: Path, arguments: list[str]) -> int:
+    """A run that begins with the weights of PyTorch's file."""
     state = torch_state.read(file)
 
     quiet_tensorflow()
@@ -28,7 +33,27 @@ def run(arguments: list[str]) -> int:
     return DONE
 
 
+def of_run(source: Path, arguments: list[str]) -> int:
+    """A run that begins with the weights of another: the same settings but for those that are given."""
+    stored = files.stored(source)
+    _, config = _parsed(["--config", str(stored), *arguments])
+    files.only_differ_in(files.read(stored), config, ("name", "output", "seed", *CONTINUED))
+
+    quiet_tensorflow()
+    from simsiam_tf.runs import transfer
+    from simsiam_tf.runs.folder import RunFolder
+
+    folder = transfer.continue_run(RunFolder.existing(source), config)
+    print(f"{source}: all weights; optimizer, schedule and record begin anew")
+    print(f"run folder: {folder.path}; to train it: simsiam-tf train --config {folder.config}")
+    return DONE
+
+
+CONTINUED = ("data.", "augmentation.", "optimizer.", "training.", "monitor.", "evaluation.")
+
+
 def _parsed(arguments):
     parser = files.OneLineParser(prog="simsiam-tf import-weights", description=run.__doc__)
-    parser.add_argument("file", type=str, metavar="FILE", help="checkpoint that PyTorch wrote; nothing in it is run")
+    what = "checkpoint that PyTorch wrote, in which nothing is run, or a run folder, to train on from its weights"
+    parser.add_argument("file", type=str, metavar="FILE", help=what)
     return files.parse(parser, arguments)

@@ -1,16 +1,29 @@
-"""The final figures as a table."""
+"""The final figures as a table, and what they say in words."""
 
 from __future__ import annotations
+
+from textwrap import fill
 
 from rich.console import Console
 from rich.table import Table
 
 from simsiam_tf.runs.evaluate import TITLES
 
+WIDTH = 80
 CLASSIFIERS = {"knn_accuracy": "kNN", "linear_accuracy": "linear probe", "supervised_accuracy": "end to end"}
 
 
-def print_table(result: dict) -> None:
+def print_result(result: dict) -> None:
+    """The table, if there are accuracies; whether the encoder is any good; and the verdict of its training."""
+    if "by_fraction" in result:
+        _print_table(result)
+    if "quality" in result:
+        print(fill(result["quality"]["sentence"], WIDTH))
+    if "verdict" in result:
+        print(fill(f"training: {result['verdict']}", WIDTH))
+
+
+def _print_table(result):
     """Test accuracy by share of the labels, a row per method and classifier."""
     subsets = result["evaluation"]["subsets"]
     spread = f" (mean ± std of {subsets} label subsets)" if subsets > 1 else ""

@@ -21,16 +21,17 @@ def run(arguments: list[str]) -> int:
         flag = f"--tf_xla_persistent_cache_directory={config.training.compilation_cache}"
         os.environ["TF_XLA_FLAGS"] = f"{os.environ.get('TF_XLA_FLAGS', '')} {flag}".strip()
     quiet_tensorflow()
-    from simsiam_tf.cli.table import print_table
+    from simsiam_tf.cli.table import print_result
     from simsiam_tf.runs.train import pretrain
 
     result = pretrain(config)
     if result is None:  # the first worker has them
         return DONE
-    if "by_fraction" in result:
-        print_table(result)
+    print_result(result)
     print(f"run folder: {config.folder}")
-    if "stopped" in result:
-        print(f"the run has {result['stopped']}: {result.get('reason') or result.get('verdict')}", file=sys.stderr)
+    outcome = result.get("outcome", "healthy")
+    if outcome != "healthy":
+        why = result.get("reason") or result.get("verdict")
+        print(f"the run has failed: {outcome}{f' ({why})' if why else ''}", file=sys.stderr)
         return COLLAPSED
     return DONE

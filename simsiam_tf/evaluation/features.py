@@ -50,6 +50,11 @@ def extract(model, batches, dtype="float32"):
     return Extractor(model, dtype)(batches)
 
 
+def forward_batch(side):
+    """Images of that side to pass forward at once: 256 up to 64 px, above that as many as have as many pixels."""
+    return max(8, min(256, 256 * 64**2 // side**2))
+
+
 def in_batches(images, batch_size=256):
     """Consecutive slices of an array of images (n, h, w, 3); the last may be shorter."""
     for start in range(0, len(images), batch_size):

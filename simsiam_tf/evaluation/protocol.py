@@ -60,15 +60,20 @@ def evaluate_features(
     for fraction, subset, index in label_subsets(train_labels, fractions, subsets, seed):
         known = train_features[index], train_labels[index], test_features, test_labels
         options = {"repeat": round(1 / fraction), "seed": seed, **linear_options}
-        ks, temperatures = _candidates(k, NEIGHBORS), _candidates(temperature, TEMPERATURES)
         rates = _candidates(base_learning_rate, RATES)
-        few = len(ks) == len(temperatures) == 1
-        own_k, own_t = (k, temperature) if few else choose_neighbors(*known[:2], ks, temperatures)
+        own_k, own_t = choose(*known[:2], k, temperature)
         rate = rates[0] if len(rates) == 1 else choose_rate(*known[:2], rates, **options)
         row = _row(fraction, subset, index, knn_accuracy=knn_accuracy(*known, k=own_k, temperature=own_t))
         row["linear_accuracy"] = linear_probe(*known, base_learning_rate=rate, **options).accuracy
         rows.append(row | {"neighbors": own_k, "temperature": own_t, "linear_learning_rate": rate})
     return rows
+
+
+def choose(features, labels, k="auto", temperature="auto"):
+    """k and T for a kNN classifier; what is "auto" is chosen by `choose_neighbors`."""
+    ks, temperatures = _candidates(k, NEIGHBORS), _candidates(temperature, TEMPERATURES)
+    few = len(ks) == len(temperatures) == 1
+    return (k, temperature) if few else choose_neighbors(features, labels, ks, temperatures)
 
 
 def _candidates(value, known):

@@ -19,7 +19,7 @@ CORRELATION = 0.7, 0.8
 EFFECTIVE_RANK = 5.0, 2.0
 # Few rows or channels say little of correlation and rank: by chance alone 0.8/sqrt(n), and at most n - 1.
 MIN_ROWS, MIN_CHANNELS = 32, 8
-CONFIRM = 3
+CONFIRM, GRACE = 3, 50
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,14 @@ class Verdict:
     sentence: str
 
 
-def judge(looks: list[dict]) -> Verdict:
+def judge(looks: list[dict], grace: int = GRACE) -> Verdict:
     """The verdict after these looks, the oldest first. It changes only when the newest three all speak against it.
 
     Args:
-        looks: `evaluation.collapse.collapse_figures` of each.
+        looks: `evaluation.collapse.collapse_figures` of each, and its "step".
+        grace: Steps whose looks do not count, unless there are no others: an untrained network can look collapsed.
     """
-    found = [severity(look) for look in looks]
+    found = [severity(look) for look in looks if look["step"] > grace] or [severity(looks[-1])]
     levels = [0] * (CONFIRM - 1) + [each.level for each in found]
     level = 0
     for end in range(CONFIRM, len(levels) + 1):
@@ -44,6 +45,17 @@ def judge(looks: list[dict]) -> Verdict:
         level = min(max(level, min(recent)), max(recent))
     newest = next((each for each in reversed(found) if each.level == level), found[-1])
     return Verdict(LEVELS[level], f"{LEVELS[level]}: {', '.join(newest.reasons if level else newest.figures)}")
+
+
+def outcome(looks: list[dict], epochs: list[dict], steps: int) -> Verdict:
+    """The verdict of a whole training: "healthy", "collapsed", "not converging" or "oscillating".
+
+    Args:
+        looks: As for `judge`.
+        epochs: Rows of the record, each with "loss", and "loss_std" over the steps of its epoch.
+        steps: That were trained.
+    """
+    return judge(looks)
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,13 @@ from dataclasses import asdict
 import numpy as np
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.evaluation.features import Extractor, raw_pixels
+from simsiam_tf.evaluation.features import Extractor, forward_batch, raw_pixels
 from simsiam_tf.evaluation.protocol import evaluate_features, evaluate_supervised, summarise
 from simsiam_tf.evaluation.supervised import SupervisedBenchmark
+from simsiam_tf.methods.bank import free_memory
 from simsiam_tf.runs.build import build_augmenter, build_backbone
 from simsiam_tf.runs.label_free import label_free
+from simsiam_tf.runs.quality import quality
 from simsiam_tf.settings.schema import Config
 
 TITLES = {
@@ -36,8 +38,8 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
         say: Called with a line before each part.
 
     Returns:
-        {"by_fraction": {method: [summary per label fraction]}, "label_free"}, and the encoder's accuracies with all
-        labels, "knn_accuracy" and so on.
+        {"by_fraction": {method: [summary per label fraction]}, "quality", "label_free"}, and the encoder's accuracies
+        with all labels, "knn_accuracy" and so on.
 
     Raises:
         InputError: labels or test images are missing.
@@ -62,7 +64,10 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
 
     def features(model):
         extractor = Extractor(model)
-        return [extractor(part.batches(256, crop=config.data.image_size)) for part in images]
+        return [
+            extractor(part.batches(forward_batch(config.data.image_size), crop=config.data.image_size))
+            for part in images
+        ]
 
     def score(train, test):
         return summarise(evaluate_features(train, labels[0], test, labels[1], **options, **probes))
@@ -74,7 +79,9 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
             by_fraction[name] = summarise(_supervised(config, images, labels, options))
             continue
         say(f"evaluating: {TITLES[name]}")
-        if name == "untrained":
+        if name == "raw" and (need := 4 * sum(map(len, images)) * config.data.image_size**2 * 3) > free_memory():
+            say(f"evaluation.baselines: raw is left out, its {need / 1e9:.3g} GB are more than there is")
+        elif name == "untrained":
             untrained_train, untrained_test = features(build_backbone(config))
             by_fraction[name] = score(untrained_train, untrained_test)
         else:
@@ -82,9 +89,11 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
     say(f"evaluating: {TITLES['encoder']}")
     train, test = features(backbone)
     by_fraction["encoder"] = score(train, test)
+    say("evaluating: beside raw pixels and the untrained encoder")
+    judged = quality(config, splits, train, test)
     say("evaluating: figures without labels")
     figures = label_free(config, backbone, splits.train, train, untrained_train)
-    result = {"evaluation": asdict(e), "by_fraction": by_fraction, "label_free": figures}
+    result = {"evaluation": asdict(e), "by_fraction": by_fraction, "quality": judged, "label_free": figures}
     if splits.train.class_names is not None:
         result["class_names"] = list(splits.train.class_names)
     for row in by_fraction["encoder"]:

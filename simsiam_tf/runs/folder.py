@@ -106,8 +106,20 @@ class RunFolder:
                 before, now = files.flat(here).get(key), files.flat(config).get(key)
                 raise InputError(
                     f"name: {self.path} holds a run with another setting, {key}: {before} (now {now}); "
-                    "give another --name, or delete the folder"
+                    f"give another --name, or {self._way_on(key, now)}"
                 )
+
+    def _way_on(self, key, value):
+        """What a user may have meant who sets `key` anew, if the run is finished."""
+        if not (self.backbone.is_file() and self.result.is_file()):
+            return "delete the folder"
+        if key.startswith("evaluation."):
+            return f"for other figures of this run: simsiam-tf evaluate {self.path} --{key} {value}"
+        if key.startswith("optimizer."):
+            return (
+                f"for a new schedule from its weights: simsiam-tf import-weights {self.path} --name NEW --{key} {value}"
+            )
+        return "delete the folder"
 
     def load_backbone(self):
         """The trained encoder.

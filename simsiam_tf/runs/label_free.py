@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf.evaluation.features import Extractor
+from simsiam_tf.evaluation.features import Extractor, forward_batch
 from simsiam_tf.evaluation.label_free import label_free_figures
 from simsiam_tf.methods.views import TEST_STREAM, Views
 from simsiam_tf.runs.build import build_augmenter, build_backbone
@@ -25,10 +25,10 @@ class LabelFree:
 
     def __init__(self, config: Config, images):
         self.config, self.images = config, images
-        self.rows = _spaced(len(images), ROWS)
+        self.rows = spaced(len(images), ROWS)
         augmenter = build_augmenter(config)
         first = augmenter[0] if isinstance(augmenter, list) else augmenter
-        some = next(images.take(_spaced(len(images), IMAGES)).batches(IMAGES))
+        some = next(images.take(spaced(len(images), IMAGES)).batches(IMAGES))
         self.views = [
             view.numpy() for view in Views([first] * VIEWS).draw(tf.constant(some), config.seed, 0, TEST_STREAM)
         ]
@@ -40,9 +40,9 @@ class LabelFree:
             backbone: Keras model, pixels -> (n, d).
             features: Its features (n, d) of all images, if they are known.
         """
-        extractor = Extractor(backbone)
+        extractor, crop = Extractor(backbone), self.config.data.image_size
         if features is None:
-            features = extractor(self.images.take(self.rows).batches(256, crop=self.config.data.image_size))
+            features = extractor(self.images.take(self.rows).batches(forward_batch(crop), crop=crop))
         else:
             features = features[self.rows]
         views = np.stack([extractor([view]) for view in self.views], axis=1)  # (images, views, d)
@@ -62,6 +62,6 @@ def label_free(config: Config, backbone, images, features=None, untrained_featur
     }
 
 
-def _spaced(n, most):
+def spaced(n, most):
     """At most so many rows of n, evenly spaced: files are often sorted by class."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).astype(int))

@@ -7,6 +7,7 @@ import resource
 import tensorflow as tf
 
 from simsiam_tf.errors import Diverged
+from simsiam_tf.evaluation.verdict import outcome
 from simsiam_tf.runs.build import has_gpu
 from simsiam_tf.runs.watchers import Watchers
 from simsiam_tf.settings.schema import Config
@@ -26,7 +27,8 @@ def summary(config: Config, model, watchers: Watchers, seconds: float) -> dict:
     }
     result |= {name: record.last(name) for name in NEWEST if record.last(name) is not None}
     if monitor is not None and monitor.verdict:
-        result["verdict"] = monitor.sentence
+        ended = outcome(monitor.looks, record.rows, result["steps"])
+        result |= {"outcome": ended.verdict, "verdict": ended.sentence}
     if monitor is not None and monitor.stopped:
         result["stopped"] = monitor.stopped
     result |= {"seconds_this_process": seconds, "peak_memory_gib": peak_memory()}
@@ -44,7 +46,7 @@ def peak_memory() -> float:
 
 def of_divergence(config: Config, watchers: Watchers, error: Diverged) -> dict:
     """Of a run whose loss is not finite; its last checkpoint is from before."""
-    result = {"stopped": "diverged", "reason": f"{error}, under another --name"}
+    result = {"stopped": "diverged", "outcome": "diverged", "reason": f"{error}, under another --name"}
     if watchers.record is None:
         return result
     done = {"epochs": len(watchers.record.rows), "steps": error.step}

@@ -17,12 +17,14 @@ from simsiam_tf.runs.fit import fit
 from simsiam_tf.runs.folder import RunFolder, SilentFolder
 from simsiam_tf.runs.interrupt import Interrupt
 from simsiam_tf.runs.label_free import label_free
+from simsiam_tf.runs.quality import sentence_without_labels
 from simsiam_tf.runs.result import of_divergence, summary
 from simsiam_tf.runs.watchers import make_watchers
 from simsiam_tf.runs.workers import Workers
 from simsiam_tf.settings.schema import Config
 
 log = logging.getLogger("simsiam_tf")
+OUT_OF_MEMORY = MemoryError, tf.errors.ResourceExhaustedError
 
 
 def pretrain(config: Config) -> dict | None:
@@ -45,7 +47,7 @@ def pretrain(config: Config) -> dict | None:
         try:
             with Interrupt() as interrupt:
                 result = train_and_evaluate(config, folder, interrupt, workers)
-        except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        except OUT_OF_MEMORY as error:
             raise InputError(
                 f"optimizer.batch_size: {config.optimizer.batch_size} images of {config.data.image_size} px and this "
                 "network need more memory than there is; give smaller ones"
@@ -101,10 +103,17 @@ def train_and_evaluate(config: Config, folder, interrupt: Interrupt, workers: Wo
     result = summary(config, model, watchers, seconds)
     result["total_steps"] = config.optimizer.epochs * steps_per_epoch
     if "stopped" not in result and can_evaluate(splits):
-        result |= evaluate(config, folder.load_backbone(), splits, log.info)
+        try:
+            result |= evaluate(config, folder.load_backbone(), splits, log.info)
+        except OUT_OF_MEMORY as error:
+            raise InputError(
+                f"evaluation: {len(splits.train)} and {len(splits.test)} images need more memory than there is; the "
+                f"training is done and kept: evaluate {folder.path} where there is more, or with a smaller data.limit"
+            ) from error
     else:
         with contextlib.suppress(InputError):  # features of a collapsed network that are not finite have no figures
             result["label_free"] = label_free(config, folder.load_backbone(), splits.train)
+            result |= {"quality": {"sentence": text}} if (text := sentence_without_labels(result["label_free"])) else {}
     folder.write_result(result)
     return result
 

@@ -38,9 +38,7 @@ def import_run(state: torch_state.State, config: Config) -> tuple[RunFolder, lis
     Raises:
         InputError: the weights do not fit the configuration, or the folder cannot be made.
     """
-    folder = RunFolder(config.folder)
-    if folder.path.exists():
-        raise InputError(f"name: {folder.path} exists; give another --name, or delete the folder")
+    folder = _new_folder(config)
     model = build_method(config)
     parts = weights.assign(state, model.backbone, model.heads)
     model.restart_targets()
@@ -48,6 +46,28 @@ def import_run(state: torch_state.State, config: Config) -> tuple[RunFolder, lis
     folder.save_backbone(model.backbone)
     files.write(config, folder.config)
     return folder, parts, [role for role in model.heads if role not in parts]
+
+
+def continue_run(source: RunFolder, config: Config) -> RunFolder:
+    """Make a run folder that begins with the weights of a finished run; targets, queues and banks begin anew.
+
+    Raises:
+        InputError: the run is not complete, or the folder cannot be made.
+    """
+    folder = _new_folder(config)
+    backbone = source.load_backbone()
+    folder.path.mkdir(parents=True)
+    export_run(source, folder.imported, "pytorch")
+    folder.save_backbone(backbone)
+    files.write(config, folder.config)
+    return folder
+
+
+def _new_folder(config):
+    folder = RunFolder(config.folder)
+    if folder.path.exists():
+        raise InputError(f"name: {folder.path} exists; give another --name, or delete the folder")
+    return folder
 
 
 def export_run(folder: RunFolder, path: Path, format: str) -> None:
