@@ -5,7 +5,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from simsiam_tf.cli.table import print_table
+from simsiam_tf.cli.table import print_result
 from simsiam_tf.data import Splits, from_arrays
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.features import extract
@@ -88,7 +88,7 @@ def test_every_setting_reaches_its_evaluator(splits, small_backbone, monkeypatch
 
 def test_the_table_has_a_row_for_every_classifier(capsys):
     by_fraction = {"encoder": ROWS[:1], "supervised": [{"fraction": 1.0, "supervised_accuracy": 1.0}]}
-    print_table({"evaluation": {"subsets": 2}, "by_fraction": by_fraction})
+    print_result({"evaluation": {"subsets": 2}, "by_fraction": by_fraction})
     rows = [line.split("│")[1:-1] for line in capsys.readouterr().out.splitlines() if "│" in line]
     assert [[cell.strip() for cell in row] for row in rows] == [
         ["trained encoder", "kNN", "25.0"],
