@@ -1,43 +1,56 @@
 """The verdict of a training: what its looks at the projections say together, and at its end its losses.
 
-Plain values in and out, so that a resumed run, a table and a notebook come to the same words.
+Plain values in and out, so that a resumed run, a table and a notebook come to the same words. The limits were chosen on
+half of 81 healthy and failing runs on three data sets, and tried on the other half: docs/collapse.md.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import median
 
 HEALTHY, AT_RISK, COLLAPSED = "healthy", "at risk", "collapsed"
 LEVELS = HEALTHY, AT_RISK, COLLAPSED
+DIVERGED, NOT_CONVERGING, OSCILLATING = "diverged", "not converging", "oscillating"
 
-# Share of the ideal spread 1/sqrt(d). Chen & He, fig. 2: healthy near 1, collapsed at 0.
-RELATIVE_STD = 0.5, 0.1
+# Each with the limit of "at risk" and that of "collapsed".
+# Share of the ideal spread 1/sqrt(d). Chen & He, fig. 2: healthy near 1, collapsed at 0. SwAV and MoCo: 0.35 and more.
+RELATIVE_STD = 0.3, 0.1
 # Aczel, table 5: healthy 0.05-0.09, collapsed 0.89-0.998; small networks that learn well: 0.3-0.6.
-CORRELATION = 0.7, 0.8
-# Below 2 one direction dominates; below 5 there is no room for half a dozen classes in general position.
-EFFECTIVE_RANK = 5.0, 2.0
+CORRELATION = 0.8, 0.9
+# Below 3 one or two directions dominate; below 5 there is no room for half a dozen classes in general position.
+EFFECTIVE_RANK = 5.0, 3.0
+# At risk, too: an effective rank below 20 that has more than halved within five looks.
+FALL, WINDOW, FALL_BELOW = 0.5, 5, 20.0
 # Few rows or channels say little of correlation and rank: by chance alone 0.8/sqrt(n), and at most n - 1.
 MIN_ROWS, MIN_CHANNELS = 32, 8
 CONFIRM, GRACE = 3, 50
 
+# Not converging: predictions that are no closer to their targets than this cosine, after as many steps.
+MIN_COSINE, MIN_STEPS = 0.4, 500
+# Oscillating: in the second half of at least four epochs, shares of the whole fall of the loss: its deviation within an
+# epoch (median), and the largest change from one epoch to the next.
+WITHIN, BETWEEN, MIN_EPOCHS = 0.2, 0.25, 4
+
 
 @dataclass(frozen=True)
 class Verdict:
-    """`verdict` is "healthy", "at risk" or "collapsed"; `sentence` says why."""
+    """`verdict` is its name, `sentence` says why."""
 
     verdict: str
     sentence: str
 
 
 def judge(looks: list[dict], grace: int = GRACE) -> Verdict:
-    """The verdict after these looks, the oldest first. It changes only when the newest three all speak against it.
+    """healthy, at risk or collapsed, after these looks. It changes only when the newest three all speak against it.
 
     Args:
-        looks: `evaluation.collapse.collapse_figures` of each, and its "step".
+        looks: `evaluation.collapse.collapse_figures` of each, and its "step"; the oldest first.
         grace: Steps whose looks do not count, unless there are no others: an untrained network can look collapsed.
     """
-    found = [severity(look) for look in looks if look["step"] > grace] or [severity(looks[-1])]
+    counting = [look for look in looks if look["step"] > grace] or looks[-1:]
+    found = [severity(look, counting[max(0, i - WINDOW) : i]) for i, look in enumerate(counting)]
     levels = [0] * (CONFIRM - 1) + [each.level for each in found]
     level = 0
     for end in range(CONFIRM, len(levels) + 1):
@@ -47,15 +60,27 @@ def judge(looks: list[dict], grace: int = GRACE) -> Verdict:
     return Verdict(LEVELS[level], f"{LEVELS[level]}: {', '.join(newest.reasons if level else newest.figures)}")
 
 
-def outcome(looks: list[dict], epochs: list[dict], steps: int) -> Verdict:
-    """The verdict of a whole training: "healthy", "collapsed", "not converging" or "oscillating".
+def outcome(looks: list[dict], epochs: list[dict], cosine: float | None = None, grace: int = GRACE) -> Verdict:
+    """What became of a whole training: healthy, collapsed, not converging or oscillating.
+
+    A run whose last verdict is "at risk" has the outcome "healthy", and the sentence of its verdict.
 
     Args:
-        looks: As for `judge`.
-        epochs: Rows of the record, each with "loss", and "loss_std" over the steps of its epoch.
-        steps: That were trained.
+        looks, grace: As for `judge`.
+        epochs: Rows of the record, each with "step", "loss", and "loss_std" over the steps of its epoch.
+        cosine: Between predictions and targets in the newest epoch, where the method has such; see
+            `Method.cosine_of`.
     """
-    return judge(looks)
+    judged = judge(looks, grace)
+    oscillates = _oscillates(epochs)
+    if judged.verdict == COLLAPSED:
+        return Verdict(COLLAPSED, judged.sentence + f"; {oscillates}" * bool(oscillates))
+    if cosine is not None and cosine < MIN_COSINE and epochs and epochs[-1]["step"] >= MIN_STEPS:
+        reason = f"predictions meet their targets with a cosine of {cosine:.2f} after {epochs[-1]['step']:.0f} steps"
+        return Verdict(NOT_CONVERGING, f"{NOT_CONVERGING}: {reason}; {judged.sentence}")
+    if oscillates:
+        return Verdict(OSCILLATING, f"{OSCILLATING}: {oscillates}; {judged.sentence}")
+    return Verdict(HEALTHY, judged.sentence)
 
 
 @dataclass(frozen=True)
@@ -67,10 +92,13 @@ class Severity:
     figures: list[str]
 
 
-def severity(look: dict) -> Severity:
-    """How bad one look is: the worst of its spread, correlation and effective rank.
+def severity(look: dict, before: list[dict] = ()) -> Severity:
+    """How bad one look is: the worst of its spread, correlation, effective rank and that rank's fall.
 
     With fewer than 32 rows or 8 channels only the spread is judged. Figures that are not finite are a collapse.
+
+    Args:
+        before: The looks before it, up to five.
     """
     spread, correlation, rank = (look[key] for key in ("relative_std", "correlation_strength", "effective_rank"))
     if not math.isfinite(spread):
@@ -78,7 +106,11 @@ def severity(look: dict) -> Severity:
     levels = {f"spread {spread:.2f} of 1/sqrt(d)": _below(spread, *RELATIVE_STD)}
     if look["rows"] >= MIN_ROWS and look["channels"] >= MIN_CHANNELS:
         levels[f"correlation {correlation:.2f}"] = _below(-correlation, *(-limit for limit in CORRELATION))
-        levels[f"effective rank {rank:.1f} of {look['channels']}"] = _below(rank, *EFFECTIVE_RANK)
+        text, level = f"effective rank {rank:.1f} of {look['channels']:.0f}", _below(rank, *EFFECTIVE_RANK)
+        highest = max((each["effective_rank"] for each in before), default=0.0)
+        if not level and rank < min(FALL * highest, FALL_BELOW):
+            text, level = f"{text}, from {highest:.1f} within {len(before)} looks", 1
+        levels[text] = level
     worst = max(levels.values())
     return Severity(worst, [text for text, level in levels.items() if level == worst], list(levels))
 
@@ -86,3 +118,18 @@ def severity(look: dict) -> Severity:
 def _below(value, at_risk, collapsed):
     """0, 1 or 2: below neither limit, the first, or both."""
     return int(value < at_risk) + int(value < collapsed)
+
+
+def _oscillates(epochs):
+    """The words for a loss that swings, or None."""
+    epochs = [row for row in epochs if "loss_std" in row]  # not in records of earlier versions
+    losses = [row["loss"] for row in epochs]
+    if len(losses) < MIN_EPOCHS or not all(map(math.isfinite, losses)):
+        return None
+    fall = losses[0] + 2 * epochs[0]["loss_std"] - min(losses)
+    late = epochs[len(epochs) // 2 :]
+    within = median(row["loss_std"] for row in late) / fall if fall > 0 else 0.0
+    between = max(abs(b["loss"] - a["loss"]) for a, b in zip(late, late[1:], strict=False)) / fall if fall > 0 else 0.0
+    if within < WITHIN or between < BETWEEN:
+        return None
+    return f"the loss swings by {100 * between:.0f} % of its whole fall from one epoch to the next"

@@ -101,10 +101,8 @@ class Results:
 
 
 def outcome(figures: dict) -> str:
-    """finished, collapsed or diverged, from the figures of result.json."""
-    if "stopped" in figures:
-        return figures["stopped"]
-    return "collapsed" if str(figures.get("verdict", "")).startswith("collapsed") else "finished"
+    """healthy, collapsed, diverged, not converging or oscillating, from the figures of result.json."""
+    return figures.get("outcome") or figures.get("stopped", "healthy")
 
 
 def figure(result: dict, key: str) -> float | None:

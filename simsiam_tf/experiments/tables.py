@@ -28,7 +28,7 @@ class Line:
     Args:
         samples: {column: Sample, or None where no run has that figure}.
         best: Columns in which nothing is significantly better.
-        outcomes: Such as "3 finished", "2 collapsed, 1 missing", or "not measured".
+        outcomes: Such as "3 healthy", "2 collapsed, 1 missing", or "not measured".
     """
 
     name: str

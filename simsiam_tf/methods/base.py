@@ -156,6 +156,9 @@ class Method(TrainStep):
         decay = getattr(s, "predictor_weight_decay", None)
         return [Group("encoder"), Group("predictor", (self.predictor,), s.predictor_ratio, s.predictor_schedule, decay)]
 
+    def cosine_of(self, loss):
+        """The mean cosine between predictions and targets that a loss stands for; None where it is of another kind."""
+
     def project(self, images):
         """Projections (n, d) of un-augmented images in inference mode: what the collapse figures look at."""
         return self.projector(self.backbone(images, training=False), training=False)

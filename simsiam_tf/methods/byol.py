@@ -40,5 +40,8 @@ class BYOL(Method):
         (p1, p2), (z1, z2) = outputs["p"], outputs["targets"]
         return 4 + 2 * negative_cosine(p1, z2) + 2 * negative_cosine(p2, z1)
 
+    def cosine_of(self, loss):
+        return 1 - loss / 4
+
     def after_step(self, outputs, batch):
         self.target.follow(self.step)

@@ -52,6 +52,9 @@ class SimSiam(Method):
         """Equation 4: each prediction against the other view's projection (their mean), which gets no gradient."""
         return self.similarity(outputs["p"], self.targets(outputs["z"]))
 
+    def cosine_of(self, loss):
+        return -loss if self.settings.similarity == "cosine" else None
+
     def targets(self, z):
         """What each prediction is to meet, from the projections of all views."""
         z = [tf.stop_gradient(each) for each in z] if self.settings.stop_gradient else z

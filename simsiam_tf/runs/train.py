@@ -97,7 +97,8 @@ def train_and_evaluate(config: Config, folder, interrupt: Interrupt, workers: Wo
             return result
     interrupt.check()
     if not workers.chief:
-        return {"stopped": "collapsed", "reason": "see the first worker"} if watchers.stop.collapsed else None
+        failed = {"stopped": "collapsed", "outcome": "collapsed", "reason": "see the first worker"}
+        return failed if watchers.stop.collapsed else None
     folder.save_backbone(model.encoder)
     figures.draw_run(folder.path, watchers.record.rows, model, splits.train)
     result = summary(config, model, watchers, seconds)

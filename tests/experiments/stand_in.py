@@ -32,7 +32,7 @@ def train(folder):
     seed = int(config.split("\nseed: ")[1].split()[0])
     accuracy = (0.3 if collapsed else 0.8) + 0.01 * seed  # so that a lost or swapped seed shows in mean and deviation
     figures = {"knn_accuracy": accuracy, "seconds": 1.0, "feature_std": 0.01, "steps": STEPS, "total_steps": STEPS}
-    figures |= {"verdict": "collapsed: correlation 0.99"} if collapsed else {"verdict": "healthy: ..."}
+    figures |= {"outcome": "collapsed" if collapsed else "healthy"}
     write(folder / "environment.json", json.dumps({"packages": {}, "devices": ["CPU:0"], "precision": "float32"}))
     write(folder / "result.json", json.dumps(figures))
     note(folder, "end")
