@@ -178,7 +178,7 @@ OUT_OF_RANGE = {
     "monitor.knn_epochs": (-1, "a whole number 0 or more"),
     "monitor.knn_bank": (0, "a whole number 1 or more"),
     "monitor.linear_probe": ("perhaps", "true or false"),
-    "monitor.collapse_epochs": (-1, "a whole number 0 or more"),
+    "monitor.collapse_epochs": (-1, "a whole number 0 or more or auto"),
     "monitor.collapse_patience": (0, "a whole number 1 or more"),
     "monitor.stop_on_collapse": ("perhaps", "true or false"),
     "monitor.tensorboard": ("perhaps", "true or false"),

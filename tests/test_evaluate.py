@@ -81,9 +81,9 @@ def test_every_setting_reaches_its_evaluator(splits, small_backbone, monkeypatch
     }
     assert list(result["by_fraction"]) == ["untrained", "supervised", "raw", "encoder"]
     assert result["evaluation"] == asdict(SETTINGS)
-    assert result.keys() == {"evaluation", "by_fraction", "label_free"} | ACCURACIES.keys()
+    assert result.keys() == {"evaluation", "by_fraction", "quality", "label_free"} | ACCURACIES.keys()
     assert result.items() >= ACCURACIES.items()
-    assert [line.split(":")[0] for line in said] == ["evaluating"] * 5
+    assert [line.split(":")[0] for line in said] == ["evaluating"] * 6
 
 
 def test_the_table_has_a_row_for_every_classifier(capsys):
@@ -96,6 +96,17 @@ def test_the_table_has_a_row_for_every_classifier(capsys):
         ["trained encoder", "any_other", "75.0 ± 10.0"],
         ["supervised network", "end to end", "100.0"],
     ]
+
+
+def test_what_the_figures_say_stands_below_the_table(capsys):
+    said = {"quality": {"sentence": "kNN 50.0 % of 300 test images: better than raw pixels " + "word " * 20}}
+    print_result(said | {"verdict": "at risk: correlation 0.85"})
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith("kNN 50.0 % of 300 test images: better than raw pixels word")
+    assert lines[-1] == "training: at risk: correlation 0.85"
+    print_result({})
+    assert capsys.readouterr().out == ""
 
 
 def test_images_without_labels_cannot_be_judged(images, small_backbone):

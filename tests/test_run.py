@@ -1,5 +1,6 @@
 """The main job on real digits, through the command line: what a run leaves, and what ends it."""
 
+import csv
 import json
 
 import keras
@@ -111,7 +112,9 @@ def test_a_collapsed_run_ends_with_code_3(output, capsys):
     collapse = {"optimizer__weight_decay": 5.0, "method__head_norm": "hidden", "method__stop_gradient": False}
     code = cli.main(arguments(output, name="collapsed", optimizer__epochs=30, monitor__collapse_patience=2, **collapse))
     assert code == 3
-    assert "the run has collapsed" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "the run has failed: collapsed: " in said.err
+    assert "training: collapsed: " in said.out
     assert json.loads((output / "collapsed" / "result.json").read_text())["stopped"] == "collapsed"
     epochs = len(rows(output / "collapsed"))
     assert epochs < 30
@@ -129,7 +132,30 @@ def test_a_diverged_run_ends_with_code_3(output, capsys):
         raise AssertionError(f"{constant} is no JSON")
 
     result = json.loads((output / "diverged" / "result.json").read_text(), parse_constant=refuse)
-    assert result["stopped"] == "diverged"
+    assert (result["stopped"], result["outcome"]) == ("diverged", "diverged")
+
+
+def test_a_run_that_fails_to_its_end_has_its_table_and_code_3(output, capsys):
+    """With a predictor that is not trained; limits are for runs longer than this one."""
+    options = {"optimizer__epochs": 4, "method__predictor_ratio": 0, "monitor__tensorboard": "false"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("simsiam_tf.evaluation.verdict.MIN_STEPS", 20)
+        assert cli.main(arguments(output, name="fixed", **options)) == 3
+    said = capsys.readouterr()
+    assert "trained encoder" in said.out
+    assert "training: not converging: predictions meet their targets with a cosine of" in said.out
+    assert "the run has failed: not converging: " in said.err
+    result = json.loads((output / "fixed" / "result.json").read_text())
+    assert result["outcome"] == "not converging"
+    assert result["cosine"] == pytest.approx(-result["loss"])
+    assert cli.main(arguments(output, name="fixed", **options)) == 3  # as the folder says
+
+
+def test_a_run_keeps_its_looks(run):
+    with (run / "collapse.csv").open() as file:
+        looks = list(csv.DictReader(file))
+    assert [int(look["step"]) for look in looks] == list(range(1, 21))
+    assert float(looks[-1]["effective_rank"]) == pytest.approx(float(rows(run)[-1]["effective_rank"]))
 
 
 def test_pictures_without_labels_train_and_say_so_once(tmp_path, capsys):

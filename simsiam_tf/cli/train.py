@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from simsiam_tf.cli import COLLAPSED, DONE
+from simsiam_tf.cli import DONE, FAILED
 from simsiam_tf.cli.tensorflow import quiet_tensorflow
 from simsiam_tf.settings import files
 from simsiam_tf.settings.paths import check_data
@@ -31,7 +31,7 @@ def run(arguments: list[str]) -> int:
     print(f"run folder: {config.folder}")
     outcome = result.get("outcome", "healthy")
     if outcome != "healthy":
-        why = result.get("reason") or result.get("verdict")
-        print(f"the run has failed: {outcome}{f' ({why})' if why else ''}", file=sys.stderr)
-        return COLLAPSED
+        why = f"{outcome}: {result['reason']}" if "reason" in result else result["verdict"]
+        print(f"the run has failed: {why}", file=sys.stderr)
+        return FAILED
     return DONE

@@ -111,14 +111,11 @@ class RunFolder:
 
     def _way_on(self, key, value):
         """What a user may have meant who sets `key` anew, if the run is finished."""
-        if not (self.backbone.is_file() and self.result.is_file()):
-            return "delete the folder"
-        if key.startswith("evaluation."):
-            return f"for other figures of this run: simsiam-tf evaluate {self.path} --{key} {value}"
-        if key.startswith("optimizer."):
-            return (
-                f"for a new schedule from its weights: simsiam-tf import-weights {self.path} --name NEW --{key} {value}"
-            )
+        finished, option = self.backbone.is_file() and self.result.is_file(), f"--{key} {value}"
+        if finished and key.startswith("evaluation."):
+            return f"for other figures of this run: simsiam-tf evaluate {self.path} {option}"
+        if finished and key.startswith("optimizer."):
+            return f"for a new schedule from its weights: simsiam-tf import-weights {self.path} --name NEW {option}"
         return "delete the folder"
 
     def load_backbone(self):

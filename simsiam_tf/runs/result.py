@@ -29,7 +29,9 @@ def summary(config: Config, model, watchers: Watchers, seconds: float) -> dict:
     if monitor is not None and monitor.verdict:
         cosine = model.cosine_of(result["loss"])
         ended = outcome(monitor.looks, record.rows, cosine, monitor.grace_steps)
-        result |= {"outcome": ended.verdict, "verdict": ended.sentence} | ({"cosine": cosine} if cosine is not None else {})
+        result |= {"outcome": ended.verdict, "verdict": ended.sentence} | (
+            {"cosine": cosine} if cosine is not None else {}
+        )
     if monitor is not None and monitor.stopped:
         result["stopped"] = monitor.stopped
     result |= {"seconds_this_process": seconds, "peak_memory_gib": peak_memory()}

@@ -100,7 +100,9 @@ def test_predictions_that_stay_far_from_their_targets_do_not_converge():
     flat = epochs(-0.1, -0.2, -0.22, -0.22)
     found = outcome(looks(*[GOOD] * 4), flat, 0.22)
     assert found.verdict == "not converging"
-    assert found.sentence.startswith("not converging: predictions meet their targets with a cosine of 0.22 after 800 st")
+    assert found.sentence.startswith(
+        "not converging: predictions meet their targets with a cosine of 0.22 after 800 st"
+    )
     assert outcome(looks(*[GOOD] * 4), flat[:2], 0.22).verdict == "healthy"  # too early to say
     assert outcome(looks(*[GOOD] * 4), flat, None).verdict == "healthy"  # a loss of another kind
     assert outcome(looks(*[BAD] * 4), flat, 0.22).verdict == "collapsed"

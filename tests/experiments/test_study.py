@@ -151,6 +151,7 @@ def kept(tmp_path):
     (run / "result.json").write_text(json.dumps(figures | {"label_free": {"encoder": {"rankme": 12.34567891}}}))
     (run / "environment.json").write_text(json.dumps({"packages": {"keras": "3"}, "precision": "float32"}))
     (run / "metrics.csv").write_text("epoch,loss,epoch_seconds\n1,-0.123456789,5\n2,,6\n")
+    (run / "collapse.csv").write_text("step,relative_std\n1,0.98765432\n")
     results, config = Results(tmp_path / "results"), Config()
     results.keep(config, run)
     return results, config, next((tmp_path / "results").iterdir())
@@ -159,7 +160,8 @@ def kept(tmp_path):
 def test_a_result_holds_figures_and_epochs(kept):
     result = kept[0].find(kept[1])
     assert result["epochs"] == [{"epoch": 1.0, "loss": -0.123457}, {"epoch": 2.0}]
-    assert result["outcome"] == "finished"
+    assert result["looks"] == [{"step": 1.0, "relative_std": 0.987654}]
+    assert result["outcome"] == "healthy"
     assert "data.path" not in result["configuration"]
     figures = {
         "knn_accuracy": 0.5,

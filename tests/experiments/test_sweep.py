@@ -66,7 +66,7 @@ def test_all_cells_are_done_and_judged(study):
     assert len(list((study.parent / "results").glob("simsiam-*.json"))) == 6
     table, differences = markdown(study).split("\n\n")
     assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == ["baseline", "no stop-gradient"]
-    assert "| 3 finished |" in table
+    assert "| 3 healthy |" in table
     assert "| 3 collapsed |" in table
     assert "| baseline | **81.0 ± 1.0** |" in table
     assert "| no stop-gradient | 31.0 ± 1.0 |" in table
