@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 HEALTHY, AT_RISK, COLLAPSED = "healthy", "at risk", "collapsed"
@@ -128,8 +129,8 @@ def _oscillates(epochs):
         return None
     fall = losses[0] + 2 * epochs[0]["loss_std"] - min(losses)
     late = epochs[len(epochs) // 2 :]
-    within = median(row["loss_std"] for row in late) / fall if fall > 0 else 0.0
-    between = max(abs(b["loss"] - a["loss"]) for a, b in zip(late, late[1:], strict=False)) / fall if fall > 0 else 0.0
-    if within < WITHIN or between < BETWEEN:
+    within = median(row["loss_std"] for row in late)
+    between = max(abs(after["loss"] - before["loss"]) for before, after in pairwise(late))
+    if fall <= 0 or within < WITHIN * fall or between < BETWEEN * fall:
         return None
-    return f"the loss swings by {100 * between:.0f} % of its whole fall from one epoch to the next"
+    return f"the loss swings by {100 * between / fall:.0f} % of its whole fall from one epoch to the next"
