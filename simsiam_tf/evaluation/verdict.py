@@ -50,15 +50,26 @@ def judge(looks: list[dict], grace: int = GRACE) -> Verdict:
         looks: `evaluation.collapse.collapse_figures` of each, and its "step"; the oldest first.
         grace: Steps whose looks do not count, unless there are no others: an untrained network can look collapsed.
     """
-    counting = [look for look in looks if look["step"] > grace] or looks[-1:]
-    found = [severity(look, counting[max(0, i - WINDOW) : i]) for i, look in enumerate(counting)]
-    levels = [0] * (CONFIRM - 1) + [each.level for each in found]
-    level = 0
+    found = severities(looks, grace) or [severity(looks[-1])]
+    level = confirmed(found)[-1]
+    newest = next((each for each in reversed(found) if each.level == level), found[-1])
+    return Verdict(LEVELS[level], f"{LEVELS[level]}: {', '.join(newest.reasons if level else newest.figures)}")
+
+
+def severities(looks: list[dict], grace: int = GRACE) -> list[Severity]:
+    """How bad each of the looks is that count."""
+    counting = [look for look in looks if look["step"] > grace]
+    return [severity(look, counting[max(0, i - WINDOW) : i]) for i, look in enumerate(counting)]
+
+
+def confirmed(found: list[Severity]) -> list[int]:
+    """The level of the verdict after each look: it moves as far as the newest three looks agree."""
+    levels, level, history = [0] * (CONFIRM - 1) + [each.level for each in found], 0, []
     for end in range(CONFIRM, len(levels) + 1):
         recent = levels[end - CONFIRM : end]
         level = min(max(level, min(recent)), max(recent))
-    newest = next((each for each in reversed(found) if each.level == level), found[-1])
-    return Verdict(LEVELS[level], f"{LEVELS[level]}: {', '.join(newest.reasons if level else newest.figures)}")
+        history.append(level)
+    return history
 
 
 def outcome(looks: list[dict], epochs: list[dict], cosine: float | None = None, grace: int = GRACE) -> Verdict:
