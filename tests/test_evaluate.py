@@ -1,17 +1,20 @@
 """The final protocol gets what the configuration says."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from simsiam_tf.cli import main as cli
 from simsiam_tf.cli.table import print_result
 from simsiam_tf.data import Splits, from_arrays
 from simsiam_tf.errors import InputError
-from simsiam_tf.evaluation.features import extract
+from simsiam_tf.evaluation.features import extract, forward_batch
 from simsiam_tf.runs import evaluate as module
 from simsiam_tf.runs.evaluate import evaluate
 from simsiam_tf.settings.schema import BackboneSettings, Config, DataSettings, EvaluationSettings, SGDSettings
+from small_run import arguments
 
 SETTINGS = EvaluationSettings(
     fractions=(1.0, 0.5),
@@ -83,7 +86,7 @@ def test_every_setting_reaches_its_evaluator(splits, small_backbone, monkeypatch
     assert result["evaluation"] == asdict(SETTINGS)
     assert result.keys() == {"evaluation", "by_fraction", "quality", "label_free"} | ACCURACIES.keys()
     assert result.items() >= ACCURACIES.items()
-    assert [line.split(":")[0] for line in said] == ["evaluating"] * 6
+    assert [line.split(":")[0] for line in said] == [f"evaluating {part} of 6" for part in range(1, 7)]
 
 
 def test_the_table_has_a_row_for_every_classifier(capsys):
@@ -96,6 +99,33 @@ def test_the_table_has_a_row_for_every_classifier(capsys):
         ["trained encoder", "any_other", "75.0 ± 10.0"],
         ["supervised network", "end to end", "100.0"],
     ]
+
+
+def test_images_go_forward_in_chunks_of_a_size():
+    assert [forward_batch(side) for side in (16, 64, 128, 224, 1024)] == [256, 256, 64, 20, 8]
+
+
+def test_too_little_memory_for_the_evaluation_is_not_blamed_on_the_batch(tmp_path, monkeypatch, capsys):
+    def fail(*given):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM")
+
+    monkeypatch.setattr("simsiam_tf.runs.train.evaluate", fail)
+    assert cli.main(arguments(tmp_path, optimizer__epochs=1, monitor__tensorboard="false")) == 2
+    said = capsys.readouterr().err
+    assert "evaluation: 160 and 100 images need more memory than there is; the training is done and kept" in said
+    assert "batch_size" not in said
+    monkeypatch.undo()
+    assert cli.main(["evaluate", str(tmp_path / "run")]) == 0
+
+
+def test_pixels_that_do_not_fit_are_left_out_by_name(splits, small_backbone, monkeypatch):
+    said = []
+    monkeypatch.setattr(module, "free_memory", lambda: 64 * 12 * 12 * 3 * 4 - 1)
+    settings = replace(SETTINGS, baselines=("raw",), linear_epochs=1, subsets=1)
+    result = evaluate(replace(CONFIG, evaluation=settings), small_backbone(), splits, said.append)
+    assert list(result["by_fraction"]) == ["encoder"]
+    assert "evaluation.baselines: raw is left out, its 0.000111 GB are more than there is" in said
+    assert "raw" in result["quality"]  # of a few images
 
 
 def test_what_the_figures_say_stands_below_the_table(capsys):

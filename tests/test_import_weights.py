@@ -104,6 +104,39 @@ def test_a_trained_run_that_was_exported_comes_back_the_same(trained, tmp_path):
     assert files.read(tmp_path / "m" / "config.yaml").backbone == files.read(trained / "config.yaml").backbone
 
 
+def test_a_finished_run_is_trained_on_as_another(trained, tmp_path, capsys):
+    """The refusal of more epochs says how; weights are the run's, heads too, and the schedule is new."""
+    assert run("train", "--config", trained / "config.yaml", "--optimizer.epochs=3") == 2
+    way = f"simsiam-tf import-weights {trained} --name NEW --optimizer.epochs 3"
+    assert f"for a new schedule from its weights: {way}" in capsys.readouterr().err
+    more = ["--name=more", f"--output={tmp_path}", "--optimizer.epochs=3", "--optimizer.learning_rate=1e-6"]
+    assert run("import-weights", trained, *more) == 0
+    assert "all weights; optimizer, schedule and record begin anew" in capsys.readouterr().out
+    assert_same_weights(trained / "backbone.keras", tmp_path / "more" / "backbone.keras")
+    before, after = exported(trained), exported(tmp_path / "more")
+    assert before.keys() == after.keys()
+    for key, array in after.items():
+        np.testing.assert_array_equal(array, before[key], err_msg=key)
+    assert run("train", "--config", tmp_path / "more" / "config.yaml") == 0
+    result = json.loads((tmp_path / "more" / "result.json").read_text())
+    assert (result["epochs"], result["steps"]) == (3, 6)
+    moved = keras.models.load_model(tmp_path / "more" / "backbone.keras").get_weights()
+    began = keras.models.load_model(trained / "backbone.keras").get_weights()
+    assert 0 < max(np.abs(a - b).max() for a, b in zip(moved[:1], began[:1], strict=True)) < 1e-4
+
+
+def test_other_figures_of_a_finished_run_are_named(trained, capsys):
+    assert run("train", "--config", trained / "config.yaml", "--evaluation.linear_epochs=2") == 2
+    assert f"simsiam-tf evaluate {trained} --evaluation.linear_epochs 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("change", ["--backbone.width=8", "--method.projection_dim=8"])
+def test_another_network_cannot_go_on(trained, tmp_path, change, capsys):
+    assert run("import-weights", trained, "--name=other", f"--output={tmp_path}", change) == 2
+    assert change[2:].split("=")[0] in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_diverged_run_of_imported_weights_is_not_said_to_be_another(imported, tmp_path, capsys):
     shutil.copytree(imported, tmp_path / "official", ignore=shutil.ignore_patterns("export"))
     command = ["train", "--config", tmp_path / "official" / "config.yaml", "--output", tmp_path]

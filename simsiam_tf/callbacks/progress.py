@@ -7,11 +7,15 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from simsiam_tf.duration import duration
+
 SHOWN = {"loss": "loss {:.3f}", "knn_accuracy": "kNN {:.1%}", "probe_accuracy": "probe {:.1%}"}
 
 
 class ProgressBar(keras.callbacks.Callback):
     """Shows epochs done, time left and the newest figures.
+
+    The time left is that of the epochs so far, monitors included, of this process; the evaluation comes on top.
 
     Args:
         epochs: Epochs of the whole run; default: those of the present `fit`.
@@ -22,7 +26,7 @@ class ProgressBar(keras.callbacks.Callback):
         super().__init__()
         self.epochs = epochs
         self.every_seconds = every_seconds
-        self._figures, self._last_line, self._bar = {}, 0.0, None
+        self._figures, self._last_line, self._bar, self._began = {}, 0.0, None, None
 
     @property
     def _total(self):
@@ -35,6 +39,7 @@ class ProgressBar(keras.callbacks.Callback):
             self._task = self._bar.add_task("", total=self._total, completed=epoch, figures="")
             self._bar.start()
         self._epoch = epoch
+        self._began = self._began or (epoch, time.monotonic())
 
     def on_train_batch_end(self, batch, logs=None):
         if self._bar is not None and self.params["steps"]:
@@ -47,7 +52,14 @@ class ProgressBar(keras.callbacks.Callback):
             self._bar.update(self._task, completed=epoch + 1, figures=figures)
         elif time.monotonic() - self._last_line >= self.every_seconds or epoch + 1 == self._total:
             self._last_line = time.monotonic()
-            print(f"epoch {epoch + 1}/{self._total}  {figures}", file=sys.stderr, flush=True)
+            print(f"epoch {epoch + 1}/{self._total}  {figures}{self._left(epoch + 1)}", file=sys.stderr, flush=True)
+
+    def _left(self, done):
+        if done == self._total:
+            return ""
+        first, start = self._began
+        seconds = (time.monotonic() - start) / (done - first) * (self._total - done)
+        return f"  about {duration(seconds)} left"
 
     def on_train_end(self, logs=None):
         self.close()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from simsiam_tf.duration import duration
 from simsiam_tf.errors import InputError
 from simsiam_tf.experiments.results import Results, file_name
 from simsiam_tf.experiments.study import Cell
@@ -204,14 +205,6 @@ class Sweep:
         for job in self.running:
             job.process.wait()
             job.claim.close()
-
-
-def duration(seconds: float) -> str:
-    """Such as 2 h 5 min, or 40 s."""
-    minutes = round(seconds / 60)
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _last_line(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import count
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
     Args:
         backbone: Keras model, pixels -> (n, d).
         splits: Training and test images, both with labels.
-        say: Called with a line before each part.
+        say: Called with a line before each part, "evaluating 1 of 6: ...".
 
     Returns:
         {"by_fraction": {method: [summary per label fraction]}, "quality", "label_free"}, and the encoder's accuracies
@@ -72,13 +73,18 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
     def score(train, test):
         return summarise(evaluate_features(train, labels[0], test, labels[1], **options, **probes))
 
+    part = count(1)
+
+    def begin(title):
+        say(f"evaluating {next(part)} of {len(e.baselines) + 3}: {title}")
+
     by_fraction, untrained_train = {}, None
     for name in e.baselines:
         if name == "supervised":
-            say(f"evaluating: {TITLES[name]}, {sum(1 if f == 1 else e.subsets for f in e.fractions)} trainings")
+            begin(f"{TITLES[name]}, {sum(1 if f == 1 else e.subsets for f in e.fractions)} trainings")
             by_fraction[name] = summarise(_supervised(config, images, labels, options))
             continue
-        say(f"evaluating: {TITLES[name]}")
+        begin(TITLES[name])
         if name == "raw" and (need := 4 * sum(map(len, images)) * config.data.image_size**2 * 3) > free_memory():
             say(f"evaluation.baselines: raw is left out, its {need / 1e9:.3g} GB are more than there is")
         elif name == "untrained":
@@ -86,12 +92,12 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
             by_fraction[name] = score(untrained_train, untrained_test)
         else:
             by_fraction[name] = score(*map(raw_pixels, _pixels(config, images)))
-    say(f"evaluating: {TITLES['encoder']}")
+    begin(TITLES["encoder"])
     train, test = features(backbone)
     by_fraction["encoder"] = score(train, test)
-    say("evaluating: beside raw pixels and the untrained encoder")
+    begin("beside raw pixels and the untrained encoder")
     judged = quality(config, splits, train, test)
-    say("evaluating: figures without labels")
+    begin("figures without labels")
     figures = label_free(config, backbone, splits.train, train, untrained_train)
     result = {"evaluation": asdict(e), "by_fraction": by_fraction, "quality": judged, "label_free": figures}
     if splits.train.class_names is not None:
