@@ -10,6 +10,9 @@ import keras
 import tensorflow as tf
 
 FUSED_DTYPES = (tf.float32, tf.bfloat16, tf.float16)
+# oneDNN 3.7.3, on by default in TensorFlow 2.21 on CPUs with AVX-512 VNNI, takes fewer channels than one vector holds
+# wrongly in the gradient of a strided 1x1 kernel, and writes beyond its memory (uxlfoundation/oneDNN#6035).
+ONE_VECTOR = 16
 
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
@@ -131,7 +134,8 @@ def dense_layer(units, fan_in, use_bias, name, seed, **kwargs):
 def conv(inputs, filters, kernel_size, stride, name, seed, initializer=kaiming_normal):
     """Apply a convolution without bias, padded by (kernel_size - 1) // 2 on both sides as torchvision does.
 
-    Keras's "same" at stride 2 pads more on the right and bottom, which shifts every later pixel.
+    Keras's "same" at stride 2 pads more on the right and bottom, which shifts every later pixel. A strided 1x1
+    convolution of fewer than ONE_VECTOR channels takes its pixels first, and is then one without a stride.
 
     Args:
         inputs: symbolic (n, h, w, c).
@@ -144,6 +148,8 @@ def conv(inputs, filters, kernel_size, stride, name, seed, initializer=kaiming_n
     padding = "same" if stride == 1 else "valid"
     if stride > 1 and kernel_size > 1:
         inputs = keras.layers.ZeroPadding2D((kernel_size - 1) // 2, name=f"{name}_pad")(inputs)
+    if stride > 1 and kernel_size == 1 and inputs.shape[-1] < ONE_VECTOR:
+        inputs, stride = keras.layers.AveragePooling2D(1, stride, name=f"{name}_stride")(inputs), 1
     return keras.layers.Conv2D(
         filters,
         kernel_size,
