@@ -66,19 +66,62 @@ def test_embed_takes_a_folder_of_pictures_without_labels(run, tmp_path):
     assert arrays["id"].tolist() == ["test/a/0.png", "test/b/1.png", "train/a/2.png"]
 
 
-@pytest.mark.parametrize("ending", ["npz", "parquet"])
-def test_embed_takes_names_of_any_bytes_and_names_what_it_skips(run, tmp_path, ending):
+ODD = (
+    b"caf\xe9.png",
+    rb"caf\xe9.png",
+    rb"caf\udce9.png",
+    b"two\nlines.png",
+    rb"two\nlines.png",
+    b"a\tb.png",
+    b'"q",.png',
+)
+
+
+def planted(folder, names):
+    """The pictures of these names, each of a gray of its own."""
     from PIL import Image
 
-    (tmp_path / "pictures").mkdir()
-    for name in (b"caf\xe9.png", b"two\nlines.png", "花.png".encode()):
-        Image.new("RGB", (20, 20)).save(tmp_path / "pictures" / os.fsdecode(name), "PNG")
+    for index, name in enumerate(names):
+        (folder / os.fsdecode(name)).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (20, 20), 30 * index).save(folder / os.fsdecode(name), "PNG")
+
+
+@pytest.mark.parametrize("ending", ["npz", "parquet"])
+def test_features_are_joined_to_files_of_any_name(run, tmp_path, ending):
+    planted(tmp_path / "pictures", ODD)
+    planted(tmp_path / "plain", [b"%d.png" % index for index in range(len(ODD))])
     (tmp_path / "pictures" / os.fsdecode(b"bad\xe9.png")).write_bytes(b"words")
-    output = tmp_path / f"f.{ending}"
+    found = []
+    for folder in ("pictures", "plain"):
+        output = tmp_path / f"{folder}.{ending}"
+        assert cli.main(["embed", str(run), "--data", str(tmp_path / folder), "--output", str(output)]) == 0
+        if ending == "npz":
+            with np.load(output) as file:
+                found.append(dict(zip(map(os.fsencode, file["id"].tolist()), file["features"].tolist(), strict=True)))
+        else:
+            table = pyarrow.parquet.read_table(output)
+            assert ("id_bytes" in table.column_names) == (folder == "pictures")
+            ids = table["id_bytes"] if folder == "pictures" else table["id"].cast("binary")
+            found.append(dict(zip(ids.to_pylist(), table["features"].to_pylist(), strict=True)))
+            assert {b"two\nlines.png", rb"two\nlines.png"} <= set(found[0])
+    odd, plain = found
+    assert odd.keys() == set(ODD)
+    same, apart = [], []
+    for index, name in enumerate(ODD):
+        for other, features in plain.items():
+            distance = np.abs(np.subtract(odd[name], features)).max()
+            (same if other == b"%d.png" % index else apart).append(distance)
+    assert max(same) < 1e-5 < 1e-4 < min(apart)
+    assert (tmp_path / f"pictures.{ending}.unreadable.txt").read_text() == "bad\\udce9.png: not an image\n"
+
+
+def test_in_parquet_text_stays_as_it_is_and_other_bytes_are_escaped(run, tmp_path):
+    planted(tmp_path / "pictures", [b"a\n1/caf\xe9.png", "b/花\n.png".encode()])
+    output = tmp_path / "f.parquet"
     assert cli.main(["embed", str(run), "--data", str(tmp_path / "pictures"), "--output", str(output)]) == 0
-    ids = np.load(output)["id"] if ending == "npz" else pyarrow.parquet.read_table(output)["id"].to_numpy()
-    assert ids.tolist() == [r"caf\udce9.png", r"two\nlines.png", "花.png"]
-    assert (tmp_path / f"f.{ending}.unreadable.txt").read_text() == "bad\\udce9.png: not an image\n"
+    table = pyarrow.parquet.read_table(output)
+    assert table["id"].to_pylist() == ["a\n1/caf\\xe9.png", "b/花\n.png"]
+    assert table["class_name"].to_pylist() == ["a\n1", "b"]
 
 
 @pytest.mark.parametrize("output_name", ["f.csv", "missing/f.npz"])

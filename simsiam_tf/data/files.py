@@ -181,8 +181,11 @@ def write_unreadable(path, *image_sets):
 
 
 def shown(name):
-    """A file name fit for a line of text: what is no printable character, or not even one, is escaped."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(name))
+    """A file name fit for a line of text: a backslash and what is no printable character, or not even one, is escaped.
+
+    No two names look alike.
+    """
+    return "".join(c if c.isprintable() and c != "\\" else repr(c)[1:-1] for c in str(name))
 
 
 @functools.cache

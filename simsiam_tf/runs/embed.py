@@ -1,11 +1,12 @@
 """Features of images as a table: Parquet or .npz, one row per image with its id, its label if any, and its features."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 
 from simsiam_tf.atomic import replacing
-from simsiam_tf.data.files import shown, write_unreadable
+from simsiam_tf.data.files import write_unreadable
 from simsiam_tf.evaluation.features import Extractor
 
 
@@ -14,7 +15,9 @@ def embed(backbone, images, crop: int, path: Path, batch_size: int = 256) -> np.
 
     Where classes have names, Parquet has them as a dictionary column class_name, .npz as an array class_names, which
     labels are places in.
-    What is no printable character of an id is escaped. Images that were left out are named beside the file.
+    An id is a file's path as Python lists it, newlines and all. Parquet's strings are UTF-8: where a path is not, its
+    other bytes are escaped there, and a column id_bytes (binary) has all paths as they are on disk.
+    Images that were left out are named beside the file.
 
     Args:
         backbone: Keras model, pixels -> (n, d).
@@ -34,10 +37,10 @@ def embed(backbone, images, crop: int, path: Path, batch_size: int = 256) -> np.
     _, rows = np.unique(images.ids, return_index=True)
     rows.sort()
     features = features[rows]
-    columns = {"id": np.array([shown(name) for name in images.ids[rows]])}
+    columns = {"id": images.ids[rows]}
     if images.labels is not None:
         columns["label"] = images.labels[rows]
-    names = None if images.labels is None or images.class_names is None else list(map(shown, images.class_names))
+    names = None if images.labels is None else images.class_names
     with replacing(path) as partial:
         if path.suffix == ".npz":
             named = {} if names is None else {"class_names": np.array(names)}
@@ -51,9 +54,16 @@ def _write_parquet(columns, names, features, path):
     import pyarrow as pa  # only this format needs it
     import pyarrow.parquet
 
+    ids = [_utf8(name) for name in columns["id"]]
+    if ids != columns["id"].tolist():
+        columns = columns | {"id": ids, "id_bytes": [os.fsencode(name) for name in columns["id"]]}
     if names is not None:
         places = pa.array(columns["label"], pa.int32())
-        columns = columns | {"class_name": pa.DictionaryArray.from_arrays(places, pa.array(names))}
+        columns = columns | {"class_name": pa.DictionaryArray.from_arrays(places, pa.array(map(_utf8, names)))}
     values = pa.array(features.ravel(), pa.float32())
     table = pa.table(columns | {"features": pa.FixedSizeListArray.from_arrays(values, features.shape[1])})
     pyarrow.parquet.write_table(table, path)
+
+
+def _utf8(name):
+    return os.fsencode(name).decode(errors="backslashreplace")
