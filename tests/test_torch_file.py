@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.interop import torch_file
+from simsiam_tf.interop import torch_file, torch_pickle
 
 LEGACY = {"_use_new_zipfile_serialization": False}
 FORMATS = pytest.mark.parametrize("options", [{}, LEGACY], ids=["zip", "legacy"])
@@ -203,6 +203,42 @@ def test_structures_that_grow_as_they_are_walked_do_no_harm(tmp_path):
     (tmp_path / "old.pt").write_bytes(b"".join([*parts, nested.replace(b"\x02)", b"\x02])") + b"a."]))
     assert "damaged" in refusal(tmp_path / "old.pt")
     assert time.monotonic() - start < 1
+
+
+LONG = b"(" + b"N" * (torch_pickle.MOST_ARGUMENTS + 1) + b"tq\x00"
+
+
+@pytest.mark.parametrize("program", [b"ctorch\ndevice\n%sR.", b"ctorch._utils\n_rebuild_parameter\n%sR.", b"%sQ."])
+def test_a_long_tuple_is_refused_unread(program):
+    """Else n bytes of a file could have it walked n times: each use of it takes five bytes, and each was a walk."""
+    with pytest.raises(ValueError, match="more arguments than anything has"):
+        torch_pickle.read(io.BytesIO(b"\x80\x02" + LONG + program % b"h\x00"), {})
+    with pytest.raises(ValueError, match="more arguments than anything has"):
+        torch_pickle.read(io.BytesIO(b"\x80\x02" + program % b"]q\x00"), {})  # of a list, too, which may be long
+    if program.startswith(b"ctorch\ndevice"):
+        assert torch_pickle.read(io.BytesIO(b"\x80\x02" + LONG.replace(b"N", b"", 1) + program % b"h\x00")) is None
+
+
+def test_strides_of_a_tensor_are_counted_before_they_are_read(tmp_path):
+    many = tensor_pickle(strides=(0.5,) * (torch_pickle.MOST_AXES + 1))
+    with pytest.raises(ValueError, match="more axes than a tensor has"):
+        torch_pickle.read(io.BytesIO(many), {})
+
+
+def test_numbers_of_one_hash_are_no_keys():
+    """All multiples of 2**61 - 1 have the hash 0: n of them make a dict of n**2 / 2 comparisons."""
+    collide = pickle.dumps({(2**61 - 1) * k: None for k in range(3)}, 2)
+    with pytest.raises(ValueError, match="an item without a dict"):
+        torch_pickle.read(io.BytesIO(collide))
+    assert torch_pickle.read(io.BytesIO(pickle.dumps({0: None, 2**40: None}, 2))) == {0: None, 2**40: None}
+
+
+def test_a_name_of_nested_tuples_is_not_spelt_out():
+    """2**60 leaves in 300 bytes, whose text would never end."""
+    nested = b"\x80\x04)" + b"q\x00h\x00\x86" * 60
+    for program in (nested + b"\x8c\x01x\x93.", b"\x80\x04\x8c\x01x" + nested[2:] + b"\x93."):
+        with pytest.raises(ValueError, match="a global without a name"):
+            torch_pickle.read(io.BytesIO(program))
 
 
 def test_every_cut_and_flip_is_one_line(tmp_path):

@@ -7,11 +7,14 @@ lie in an uncompressed zip; before, they followed each other.
 from __future__ import annotations
 
 import io
+import math
 import os
 import pickle
 import struct
 import zipfile
 from pathlib import Path
+
+import numpy as np
 
 from simsiam_tf.errors import InputError, unwritable
 from simsiam_tf.interop import torch_pickle
@@ -91,7 +94,7 @@ def save(path: Path, content: dict) -> None:
     """
     partial = path.with_name(f"{path.name}.tmp")
     arrays = []
-    pickled = b"\x80\x02" + torch_pickle.write(content, arrays) + b"."
+    pickled = b"\x80\x02" + _pickle(content, arrays) + b"."
     records = {"data.pkl": pickled, "byteorder": b"little", "version": b"3\n"}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,3 +108,34 @@ def save(path: Path, content: dict) -> None:
         if partial.is_file():
             partial.unlink()
         raise unwritable(path, error) from error
+
+
+def _pickle(value, arrays: list) -> bytes:
+    """The pickle, less its first and last operation, of nested dicts of plain values and arrays.
+
+    Args:
+        value: What torch.load is to return, with numpy arrays in the place of tensors.
+        arrays: Takes the arrays; each is a storage whose key is its index.
+    """
+    if isinstance(value, dict):
+        return b"}(" + b"".join(_pickle(each, arrays) for item in value.items() for each in item) + b"u"
+    if not isinstance(value, np.ndarray):
+        return pickle.dumps(value, 2)[2:-1]
+    key = len(arrays)
+    arrays.append(value)
+    kind = next(name for name, dtype in torch_pickle.STORAGES.items() if dtype == value.dtype)
+    strides = tuple(math.prod(value.shape[axis + 1 :]) for axis in range(value.ndim))
+    storage = _tuple(
+        _pickle("storage", []), _name("torch", kind), *(_pickle(v, []) for v in (str(key), "cpu", value.size))
+    )
+    hooks = _name("collections", "OrderedDict") + b")R"
+    window = _tuple(storage + b"Q", *(_pickle(v, []) for v in (0, value.shape, strides, False)), hooks)
+    return _name("torch._utils", "_rebuild_tensor_v2") + window + b"R"
+
+
+def _tuple(*items):
+    return b"(" + b"".join(items) + b"t"
+
+
+def _name(module, name):
+    return f"c{module}\n{name}\n".encode()

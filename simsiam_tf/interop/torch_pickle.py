@@ -7,7 +7,6 @@ data needs, makes tensors of it, and can call nothing else: the promise of torch
 from __future__ import annotations
 
 import math
-import pickle
 import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +28,8 @@ STORAGES = {
     "ByteStorage": np.dtype("u1"),
     "BoolStorage": np.dtype("?"),
 }
-MOST_AXES, LARGEST = 8, 2**40
+# What torch.save writes has no more. A file can name one long tuple again and again: each look at it must end early.
+MOST_AXES, MOST_ARGUMENTS, LARGEST = 8, 8, 2**40
 
 
 class Storage:
@@ -121,10 +121,12 @@ def read(file, storages: dict[str, Storage] | None = None):
                 stack.append(_look_up(argument.replace(" ", ".", 1)))
             case "STACK_GLOBAL":
                 name, module = stack.pop(), stack.pop()
+                if type(name) is not str or type(module) is not str:
+                    raise ValueError("a global without a name")
                 stack.append(_look_up(f"{module}.{name}"))
             case "REDUCE":
                 arguments, maker = stack.pop(), stack.pop()
-                stack.append(maker.make(*arguments))
+                stack.append(maker.make(*_few(arguments)))
             case "BUILD":  # attributes, such as the `_metadata` of a state dict
                 stack.pop()
             case "BINPERSID":
@@ -165,15 +167,21 @@ def _extend(items, more):
 
 
 def _update(mapping, items):
-    # torch.save writes no other keys, and hashing nested tuples can take for ever.
-    if type(mapping) is not dict or not all(type(key) in (str, int) for key in items[::2]):
+    # torch.save writes no other keys. Hashing nested tuples can take for ever, and large numbers can have one hash.
+    if type(mapping) is not dict or not all(type(key) is str or _whole([key]) for key in items[::2]):
         raise ValueError("an item without a dict")
     mapping.update(zip(items[::2], items[1::2], strict=True))
 
 
+def _few(arguments):
+    if type(arguments) is not tuple or len(arguments) > MOST_ARGUMENTS:
+        raise ValueError("more arguments than anything has")
+    return arguments
+
+
 def _storage(name, storages):
     """The storage of a persistent id ("storage", type, key, device, count[, None])."""
-    kind, maker, key, _, count, *view = name
+    kind, maker, key, _, count, *view = _few(name)
     if kind != "storage" or not isinstance(maker.make, np.dtype) or type(key) is not str or any(view):
         raise ValueError("an unknown storage")
     if not _whole([count]):
@@ -186,7 +194,9 @@ def _storage(name, storages):
 
 def _tensor(storage, offset, shape, strides, *_):
     """torch._utils._rebuild_tensor_v2; no element may lie outside the storage or take more than one place."""
-    if type(storage) is not Storage or len(shape) > MOST_AXES or not _whole([offset, *shape, *strides]):
+    if max(len(shape), len(strides)) > MOST_AXES:
+        raise ValueError("more axes than a tensor has")
+    if type(storage) is not Storage or not _whole([offset, *shape, *strides]):
         raise ValueError("no tensor")
     if math.prod(size for size in shape if size) > LARGEST:
         raise ValueError("no tensor that numpy could have")
@@ -213,32 +223,3 @@ GLOBALS = {f"torch.{name}": Maker(dtype) for name, dtype in STORAGES.items()} | 
     "torch._utils._rebuild_tensor_v2": Maker(_tensor),
     "torch._utils._rebuild_parameter": Maker(lambda tensor, *_: tensor),
 }
-
-
-def write(value, arrays: list) -> bytes:
-    """The pickle, less its first and last operation, of nested dicts of plain values and arrays.
-
-    Args:
-        value: What torch.load is to return, with numpy arrays in the place of tensors.
-        arrays: Takes the arrays; each is a storage whose key is its index.
-    """
-    if isinstance(value, dict):
-        return b"}(" + b"".join(write(each, arrays) for item in value.items() for each in item) + b"u"
-    if not isinstance(value, np.ndarray):
-        return pickle.dumps(value, 2)[2:-1]
-    key = len(arrays)
-    arrays.append(value)
-    kind = next(name for name, dtype in STORAGES.items() if dtype == value.dtype)
-    strides = tuple(math.prod(value.shape[axis + 1 :]) for axis in range(value.ndim))
-    storage = _tuple(write("storage", []), _name("torch", kind), *(write(v, []) for v in (str(key), "cpu", value.size)))
-    hooks = _name("collections", "OrderedDict") + b")R"
-    window = _tuple(storage + b"Q", *(write(v, []) for v in (0, value.shape, strides, False)), hooks)
-    return _name("torch._utils", "_rebuild_tensor_v2") + window + b"R"
-
-
-def _tuple(*items):
-    return b"(" + b"".join(items) + b"t"
-
-
-def _name(module, name):
-    return f"c{module}\n{name}\n".encode()
