@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 
 from simsiam_tf.cuda import preload
 
@@ -11,9 +12,19 @@ from simsiam_tf.cuda import preload
 def quiet_tensorflow() -> None:
     """Import TensorFlow and let it look for devices without its start-up messages, which no Python setting silences.
 
-    TF_CPP_MIN_LOG_LEVEL=0 in the environment shows them. An import error is raised as ever.
+    TF_CPP_MIN_LOG_LEVEL=0 in the environment shows them. An import error is raised as ever. GPUs' memory is taken as it
+    is needed, not all of it at the start, so that another process has room beside this one.
     """
     preload()
+    _import_quietly()
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):
+        with suppress(RuntimeError, ValueError):  # in use already, or divided by the caller
+            tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def _import_quietly():
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":
         return
     logging.getLogger("absl").setLevel(logging.ERROR)  # tensorflow-datasets warns about itself

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from simsiam_tf.cuda import trains_compiled
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.features import Extractor, as_labels, as_num_classes, in_batches
 from simsiam_tf.optimizers import SGD, EpochCosine
@@ -60,9 +61,9 @@ class SupervisedBenchmark:
         self.optimizer.build(self.model.trainable_variables)
         self._initial = [variable.numpy() for variable in self._variables]
         # As in methods.base: on a CPU the augmentation is faster compiled and the network is not.
-        gpu = bool(tf.config.list_physical_devices("GPU"))
+        compiled = bool(tf.config.list_physical_devices("GPU")) and trains_compiled()
         self._augment = tf.function(lambda *args: augmenter(*args), jit_compile=True, autograph=False)
-        self._network_step = tf.function(self._train_network, jit_compile=gpu, autograph=False)
+        self._network_step = tf.function(self._train_network, jit_compile=compiled, autograph=False)
         self._step = tf.function(self._train_step, autograph=False)
         self._logits = Extractor(self.model)
 

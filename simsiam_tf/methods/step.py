@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 from keras.src.trainers.data_adapters.data_adapter_utils import unpack_x_y_sample_weight
 
+from simsiam_tf.cuda import trains_compiled
 from simsiam_tf.errors import InputError
 from simsiam_tf.methods.inputs import check_compiled, check_images, check_labels
 from simsiam_tf.methods.views import TEST_STREAM, TRAIN_STREAM
@@ -134,7 +135,8 @@ class TrainStep(keras.Model):
         # Keras would compile on CPUs, too, where XLA runs a ResNet-18 step at 0.6 of the plain graph's speed. A step
         # on several replicas is one graph over their devices, which XLA does not compile.
         alone = self.distribute_strategy.num_replicas_in_sync == 1
-        return alone and bool(tf.config.list_physical_devices("GPU")) and super()._resolve_auto_jit_compile()
+        gpu = bool(tf.config.list_physical_devices("GPU"))
+        return alone and gpu and trains_compiled() and super()._resolve_auto_jit_compile()
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         # The networks are built; Keras would draw a batch from the input for it, and sum that over all hosts.

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from simsiam_tf import augment, data, networks
+from simsiam_tf.cuda import trains_compiled
 from simsiam_tf.errors import InputError
 from simsiam_tf.methods import METHODS
 from simsiam_tf.networks.layers import BatchNorm
@@ -124,8 +125,9 @@ def compile_method(model, config: Config, steps_per_epoch: int) -> None:
     """Give the method its optimizers, built, with each group's variables under its own."""
     optimizer = make_optimizer(model, steps_per_epoch, **asdict(config.optimizer))
     t = config.training
-    alone = t.distribution == "none"  # XLA does not compile a step on several devices
-    jit = alone and has_gpu() and not is_deterministic(config) if t.jit_compile == "auto" else t.jit_compile
+    jit = t.jit_compile
+    if jit == "auto":  # XLA does not compile a step on several devices
+        jit = t.distribution == "none" and has_gpu() and not is_deterministic(config) and trains_compiled()
     per_execution = steps_per_execution(config, steps_per_epoch)
     if t.steps_per_execution not in ("auto", per_execution):
         raise InputError(

@@ -49,7 +49,8 @@ class TrainingSettings(Section):
         distribution: Who shares a batch: none, mirrored (the GPUs of this host) or multi_worker (TF_CONFIG or Slurm).
         sync_batch_norm: BatchNorm over the whole batch, as on one device, not over the part of each device.
         precision: float32, bfloat16, float16, or auto (bfloat16 on a GPU, float32 on a CPU).
-        jit_compile: Compile the step with XLA: auto means on a GPU only.
+        jit_compile: Compile the step with XLA: auto means on a GPU only, and there only with a cuDNN that can train so,
+            from 9.24 on.
         deterministic: Same seed, same weights, bit for bit, on one machine. auto means on a CPU only: on a GPU
             it rules out XLA.
         micro_batches: Parts that a batch is taken in, one after the other, their gradients added up: less memory.
