@@ -7,8 +7,16 @@ picture is in `renderings.py`.
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+try:
+    from pillow_heif import register_heif_opener
+except ImportError:  # the extra [heic]
+    HEIF = ()
+else:
+    register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)  # the picture itself, always
+    HEIF = ("HEIF",)
+
 # What cameras and the web write. Pillow knows 40 more, of which EPS would start Ghostscript on what is in the file.
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM")
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM", *HEIF)
 
 
 class UnreadableImage(Exception):
@@ -18,9 +26,9 @@ class UnreadableImage(Exception):
 def read_images(file, *needs):
     """Decode one encoded image to Pillow images, RGB, one for each need.
 
-    The EXIF orientation is applied, transparency is laid over white (as a browser does), CMYK is converted
-    without its colour profile, 16-bit gray is scaled to 8 bits, an animation or a multi-page file gives its
-    first frame.
+    The EXIF orientation, or HEIC's own, is applied, transparency is laid over white (as a browser does), CMYK is
+    converted without its colour profile, gray of 16 bits and HEIC of 10 or 12 are scaled to 8, an animation or a
+    multi-page file gives its first frame, HEIC its main picture.
 
     Args:
         file: path or binary file object.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from simsiam_tf.data.files import FileImages
 from simsiam_tf.errors import InputError
-from simsiam_tf.settings.data import PLACES
+from simsiam_tf.settings.data import HEIC, PLACES
 from simsiam_tf.settings.paths import files_in
 
 log = logging.getLogger("simsiam_tf.data")
@@ -26,7 +26,7 @@ def folder(request, kind=FileImages):
     """
     root = Path(request.path).expanduser()
     train_part, test_parts = _parts(root, request)
-    _name_others(root / train_part, PLACES[request.source].endings)
+    _name_others(root / train_part, PLACES[request.source])
     train = _images(root, train_part, request, kind)
     if not test_parts or not request.own_test:
         return train, None
@@ -39,12 +39,13 @@ def folder(request, kind=FileImages):
     return train, chosen
 
 
-def _name_others(folder, endings):
-    """Say which files are left out for their endings."""
-    others = Counter(path.suffix.lower() or "no ending" for path in files_in(folder, None, but=endings))
+def _name_others(folder, place):
+    """Say which files are left out for their endings, and what would read them."""
+    others = Counter(path.suffix.lower() or "no ending" for path in files_in(folder, None, but=place.endings))
     if others:
         counts = ", ".join(f"{count} {ending}" for ending, count in others.most_common(5))
-        log.warning("%s: %d files of other types are left out: %s", folder, sum(others.values()), counts)
+        extra = place.extra if others.keys() & set(HEIC) else ""
+        log.warning("%s: %d files of other types are left out: %s%s", folder, sum(others.values()), counts, extra)
 
 
 def _parts(root, request):
@@ -61,9 +62,7 @@ def _images(root, part, request, kind, class_names=None):
     place = PLACES[request.source]
     ids = sorted(path.relative_to(root).as_posix() for path in files_in(root / part, place.endings))
     if not ids:
-        raise InputError(
-            f"data.path: {root / part} has no files of these types; give {place.words}: {' '.join(place.endings)}"
-        )
+        raise InputError(f"data.path: {root / part} has no files of these types; give {place.wanted}")
     parents = _classes(ids, part)
     if parents is None or (class_names is None and len(set(parents)) == 1):
         return kind(root, root.name + f"/{part}" * bool(part), request.form, ids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import ClassVar, Literal, NamedTuple
 
 from simsiam_tf.settings.types import BelowOne, Count, NonNegative, Section, setting
@@ -11,17 +12,36 @@ Source = Literal["digits", "tfds", "folder", "arrays"]
 
 
 class Place(NamedTuple):
-    """What has to be at `data.path`: in words, and if it is a folder the endings of the files that it holds."""
+    """What has to be at `data.path`: in words, and if it is a folder the endings of the files that it holds.
+
+    `extra` names what would have to be installed for further ones.
+    """
 
     words: str
     endings: tuple[str, ...] = ()
+    extra: str = ""
+
+    @property
+    def wanted(self) -> str:
+        return f"{self.words}: {' '.join(self.endings)}{self.extra}"
+
+
+HEIC = (".heic", ".heif", ".hif")
+
+
+def pictures(with_heic: bool) -> Place:
+    endings = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+    words = "a folder of image files"
+    return (
+        Place(words, endings + HEIC) if with_heic else Place(words, endings, "; HEIC needs the extra simsiam-tf[heic]")
+    )
 
 
 # None: the images have a name; TFDS makes the folder itself.
 PLACES = {
     "digits": None,
     "tfds": None,
-    "folder": Place("a folder of image files", (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")),
+    "folder": pictures(with_heic=find_spec("pillow_heif") is not None),
     "arrays": Place("an .npz or .npy file"),
 }
 

@@ -34,7 +34,7 @@ def check_data(data) -> None:
         raise InputError(f"data.path: {path} {missing}; give {place.words}")
     if place.endings and not any(files_in(path, place.endings)):
         found = "has no files of these types" if os.access(path, os.R_OK | os.X_OK) else "cannot be opened"
-        raise InputError(f"data.path: {path} {found}; give {place.words}: {' '.join(place.endings)}")
+        raise InputError(f"data.path: {path} {found}; give {place.wanted}")
 
 
 def files_in(folder: Path, endings: tuple[str, ...] | None, but: tuple[str, ...] = ()) -> Iterator[Path]:

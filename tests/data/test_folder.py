@@ -10,6 +10,7 @@ from PIL import Image
 from simsiam_tf import data
 from simsiam_tf.data import files
 from simsiam_tf.errors import InputError
+from simsiam_tf.settings.data import PLACES, pictures
 
 
 def load(path, image_size=8, **arguments):
@@ -97,12 +98,29 @@ def test_a_flat_test_folder_does_not_hide_a_labelled_one(photo_folder, caplog):
     assert test.ids.tolist()[0].startswith("test/")
 
 
-def test_files_that_are_left_out_for_their_endings_are_counted(photo_folder, caplog):
+def test_files_that_are_left_out_for_their_endings_are_counted(photo_folder, caplog, monkeypatch):
+    monkeypatch.setitem(PLACES, "folder", pictures(with_heic=False))
     root = photo_folder("a/0.png", "b/1.png")
     for name in ("x.heic", "y.HEIC", "README", "b/notes.txt", ".hidden.txt"):
         (root / name).write_bytes(b"?")
     load(root)
-    assert f"{root}: 4 files of other types are left out: 2 .heic, 1 no ending, 1 .txt" in caplog.text
+    found = f"{root}: 4 files of other types are left out: 2 .heic, 1 no ending, 1 .txt"
+    assert caplog.messages == [f"{found}; HEIC needs the extra simsiam-tf[heic]"]
+    caplog.clear()
+    monkeypatch.setitem(PLACES, "folder", pictures(with_heic=True))
+    for name in ("x.heic", "y.HEIC"):
+        (root / name).unlink()
+    load(root)
+    assert caplog.messages == [f"{root}: 2 files of other types are left out: 1 no ending, 1 .txt"]
+
+
+def test_a_folder_of_heic_alone_names_what_reads_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(PLACES, "folder", pictures(with_heic=False))
+    (tmp_path / "x.heic").write_bytes(b"?")
+    with pytest.raises(
+        InputError, match=r"has no files of these types; give .*; HEIC needs the extra simsiam-tf\[heic\]$"
+    ):
+        load(tmp_path)
 
 
 def test_of_two_links_to_one_folder_the_same_counts_everywhere(photo_folder, monkeypatch):
