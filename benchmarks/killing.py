@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.util import tensor_util
 
 from simsiam_tf.runs.checkpoint import CheckpointFolder, load
 
@@ -208,11 +210,27 @@ def check_same(folder, reference):
         assert read(folder) == read(reference), f"{read.__name__} of {folder}"
     for name in ("views.png", "curves.png"):
         assert (folder / name).read_bytes() == (reference / name).read_bytes(), f"{folder} {name}"
+    shown, expected = events(folder), events(reference)
+    assert shown.keys() == expected.keys()
+    for run, tag in expected:
+        if tag != "configuration" and not tag.startswith("speed/"):
+            assert shown[run, tag] == expected[run, tag], f"{folder} {run} {tag}"
 
 
 def names(folder):
     """What lies there; every life has event files of its own."""
     return {path.relative_to(folder) for path in folder.rglob("*") if "tfevents" not in path.name}
+
+
+def events(folder):
+    """{(run, tag): [(step, value), ...]} of all that TensorBoard is given, in the order in which it was written."""
+    found = {}
+    for path in sorted(folder.rglob("*tfevents*")):
+        for event in EventFileLoader(str(path)).Load():
+            for value in event.summary.value:
+                plain = tensor_util.make_ndarray(value.tensor).tolist()
+                found.setdefault((path.parent.name, value.tag), []).append((event.step, plain))
+    return found
 
 
 def timeless(value):

@@ -32,11 +32,11 @@ class KNNMonitor(keras.callbacks.Callback):
         due = (epoch + 1) % self.every == 0 or epoch + 1 == self.params["epochs"]
         if not due or not math.isfinite(logs.get("loss", 0.0)):
             return
-        logs["knn_accuracy"] = knn_accuracy(
-            self.bank.features(self.model),
-            self.bank.labels,
-            self.queries.features(self.model),
-            self.queries.labels,
-            k=self.k,
-            temperature=self.temperature,
+        logs["knn_accuracy"] = self.accuracy(lambda images: images.features(self.model))
+
+    def accuracy(self, features):
+        """The same of another encoder; `features` gives (n, d) of MonitorImages."""
+        bank, queries = features(self.bank), features(self.queries)
+        return knn_accuracy(
+            bank, self.bank.labels, queries, self.queries.labels, k=self.k, temperature=self.temperature
         )

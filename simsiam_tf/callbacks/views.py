@@ -34,25 +34,30 @@ def view_grid(model, images, step=0, sizes=None):
 class ViewImages(keras.callbacks.Callback):
     """Writes `view_grid` of the same images to TensorBoard before the first epoch and every so many epochs.
 
+    Each shows other draws of the views; small ones are enlarged to at least 128 px, pixel by pixel.
+
     Args:
         images: uint8 (n, h, w, 3), few.
         log_dir: Folder of the event files.
-        every: Epochs between two pictures.
+        every: Epochs between two pictures; TensorBoard shows ten of them.
         sizes: As in `view_grid`.
     """
 
     def __init__(self, images, log_dir, every=50, sizes=None):
         super().__init__()
         self.images, self.log_dir, self.every, self.sizes = images, str(log_dir), every, sizes
-
-    def on_train_begin(self, logs=None):
-        self._writer = tf.summary.create_file_writer(self.log_dir)
+        self._writer = self._newest = None
 
     def on_epoch_begin(self, epoch, logs=None):
-        if epoch % self.every == 0:
-            with self._writer.as_default():
-                grid = view_grid(self.model, self.images, int(self.model.step.numpy()), self.sizes)
-                tf.summary.image("views", grid[None], step=epoch)
+        if epoch % self.every == 0 and epoch != self._newest:  # the rest of an epoch is no new one
+            self.write(epoch, int(self.model.step.numpy()))
 
-    def on_train_end(self, logs=None):
-        self._writer.close()
+    def write(self, epoch, step):
+        """The views that the model draws at the step, with which the epoch begins."""
+        self._writer = self._writer or tf.summary.create_file_writer(self.log_dir)
+        self._newest = epoch
+        grid = view_grid(self.model, self.images, step, self.sizes)
+        times = -(-128 * len(self.images) // grid.shape[1])
+        with self._writer.as_default():
+            tf.summary.image("views", grid.repeat(times, axis=0).repeat(times, axis=1)[None], step)
+        self._writer.flush()

@@ -75,6 +75,11 @@ def view_stages(config: Config) -> list[tuple[int, int]]:
     return [(epochs * (i + 1) // len(sizes), size) for i, size in enumerate(sizes)]
 
 
+def view_size(config: Config, epoch: int) -> int:
+    """Side of the views in this epoch."""
+    return next(size for end, size in view_stages(config) if epoch < end)
+
+
 def build_augmenter(config: Config, image_size: int | None = None):
     """What draws the views: one augmenter where all are alike, else a list with one for each view.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import re
 import time
@@ -12,9 +11,8 @@ import tensorflow as tf
 
 from simsiam_tf.callbacks import ProgressBar
 from simsiam_tf.data import training_batches
-from simsiam_tf.errors import InputError, unwritable
+from simsiam_tf.errors import InputError
 from simsiam_tf.runs.build import build_augmenter, steps_per_execution, view_stages
-from simsiam_tf.runs.interrupt import Interrupted
 from simsiam_tf.runs.watchers import Watchers
 from simsiam_tf.runs.workers import Workers
 from simsiam_tf.settings.schema import Config
@@ -72,11 +70,6 @@ def fit(config: Config, model, images, watchers: Watchers, workers: Workers, ste
             )
     except tf.errors.OpError as error:
         raise one_line(error) from error
-    except Interrupted:
-        for callback in watchers.callbacks:
-            if isinstance(callback, keras.callbacks.TensorBoard):
-                callback.on_train_end()  # writes what its files still hold back
-        raise
     finally:
         for callback in watchers.callbacks:
             if isinstance(callback, ProgressBar):
@@ -85,9 +78,7 @@ def fit(config: Config, model, images, watchers: Watchers, workers: Workers, ste
 
 
 def one_line(error: tf.errors.OpError) -> Exception:
-    """What a user did not do wrong stays as it is; bad data and a full disk, met in TensorFlow's threads, are named."""
+    """What a user did not do wrong stays as it is; bad data, met in TensorFlow's threads, are named."""
     if found := re.search(r"InputError: (.*)", str(error)):
         return InputError(found[1])
-    if "No space left on device" in str(error):
-        return unwritable("tensorboard", OSError(errno.ENOSPC, "No space left on device"))
     return error

@@ -9,9 +9,10 @@ import tensorflow as tf
 
 from simsiam_tf.cuda import has_nvidia_device
 from simsiam_tf.errors import Diverged, InputError
+from simsiam_tf.evaluation.features import Extractor
 from simsiam_tf.methods.bank import ImageBank
-from simsiam_tf.runs import figures
-from simsiam_tf.runs.build import build_method, compile_method, has_gpu, load_data, prepare_process
+from simsiam_tf.runs.build import build_backbone, build_method, compile_method, has_gpu, load_data, prepare_process
+from simsiam_tf.runs.curves import draw_curves
 from simsiam_tf.runs.evaluate import can_evaluate, evaluate
 from simsiam_tf.runs.fit import fit
 from simsiam_tf.runs.folder import RunFolder, SilentFolder
@@ -19,7 +20,8 @@ from simsiam_tf.runs.interrupt import Interrupt
 from simsiam_tf.runs.label_free import label_free
 from simsiam_tf.runs.quality import sentence_without_labels
 from simsiam_tf.runs.result import of_divergence, summary
-from simsiam_tf.runs.watchers import make_watchers
+from simsiam_tf.runs.views import draw_sample
+from simsiam_tf.runs.watchers import Watchers, make_watchers
 from simsiam_tf.runs.workers import Workers
 from simsiam_tf.settings.schema import Config
 
@@ -92,15 +94,17 @@ def train_and_evaluate(config: Config, folder, interrupt: Interrupt, workers: Wo
             seconds = fit(config, model, splits.train, watchers, workers, steps_per_epoch)
         except Diverged as error:
             folder.log_last_checkpoint()
-            result = of_divergence(config, watchers, error)
-            folder.write_result(result)
-            return result
+            show(config, folder, watchers, steps_per_epoch)
+            return conclude(folder, watchers, of_divergence(config, watchers, error))
     interrupt.check()
     if not workers.chief:
         failed = {"stopped": "collapsed", "outcome": "collapsed", "reason": "see the first worker"}
         return failed if watchers.stop.collapsed else None
     folder.save_backbone(model.encoder)
-    figures.draw_run(folder.path, watchers.record.rows, model, splits.train)
+    draw_sample(folder.path / "views.png", model, splits.train)
+    show(config, folder, watchers, steps_per_epoch)
+    if watchers.events:
+        watchers.events.project(model.encoder, splits.test or splits.train, config.data.image_size)
     result = summary(config, model, watchers, seconds)
     result["total_steps"] = config.optimizer.epochs * steps_per_epoch
     if "stopped" not in result and can_evaluate(splits):
@@ -115,6 +119,24 @@ def train_and_evaluate(config: Config, folder, interrupt: Interrupt, workers: Wo
         with contextlib.suppress(InputError):  # features of a collapsed network that are not finite have no figures
             result["label_free"] = label_free(config, folder.load_backbone(), splits.train)
             result |= {"quality": {"sentence": text}} if (text := sentence_without_labels(result["label_free"])) else {}
+    return conclude(folder, watchers, result)
+
+
+def show(config: Config, folder, watchers: Watchers, steps_per_epoch: int) -> None:
+    """Draw curves.png; without figures, and in other workers than the first, there is none."""
+    looks, untrained = watchers.monitor.looks if watchers.monitor else [], None
+    if not watchers.record or not (watchers.record.rows or looks):
+        return
+    if watchers.knn:
+        extractor = Extractor(build_backbone(config))
+        untrained = watchers.knn.accuracy(lambda images: extractor(images.batches()))
+    draw_curves(folder.path / "curves.png", watchers.record.rows, looks, steps_per_epoch, untrained)
+
+
+def conclude(folder, watchers: Watchers, result: dict) -> dict:
+    """Tell TensorBoard the result, and last of all keep it, which says that the run is complete."""
+    if watchers.events:
+        watchers.events.finish(result)
     folder.write_result(result)
     return result
 

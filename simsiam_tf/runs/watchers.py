@@ -21,6 +21,7 @@ from simsiam_tf.callbacks import (
 )
 from simsiam_tf.callbacks.heartbeat import Heartbeat
 from simsiam_tf.runs.checkpointer import Checkpointer
+from simsiam_tf.runs.event_files import EventFiles
 from simsiam_tf.runs.interrupt import Interrupt
 from simsiam_tf.runs.stop import SharedStop
 from simsiam_tf.runs.workers import Workers
@@ -37,7 +38,7 @@ class Watchers:
         callbacks: In the order in which they see the logs.
         stop: Ends training in all workers.
         probes: The linear probe, if there is one.
-        record, monitor, rates, checkpointer: Of the first worker; None in the others.
+        record, monitor, knn, rates, checkpointer, events: Of the first worker; None in the others.
     """
 
     callbacks: list[keras.callbacks.Callback]
@@ -45,8 +46,10 @@ class Watchers:
     probes: list[LinearProbe] = field(default_factory=list)
     record: RunRecord | None = None
     monitor: CollapseMonitor | None = None
+    knn: KNNMonitor | None = None
     rates: Rates | None = None
     checkpointer: Checkpointer | None = None
+    events: EventFiles | None = None
 
     def resume(self, model, workers: Workers) -> None:
         """Bring all workers to the newest checkpoint, if there is one, or else to where the first one is.
@@ -58,6 +61,8 @@ class Watchers:
             self.checkpointer.resume(model)
         probes = [variable for probe in self.probes for variable in probe.variables]
         workers.share(model.weights + model.optimizer.variables + probes)
+        if self.events:
+            self.events.begin(model)
         self.stop.ask_monitor()
 
 
@@ -81,18 +86,22 @@ def make_watchers(config: Config, model, splits, folder, interrupt: Interrupt, s
             train, m.collapse_epochs, m.collapse_patience, stop=m.stop_on_collapse, path=folder.looks, **whole
         )
         callbacks.append(monitor)
-    callbacks += [*_knn(config, train, test, judged), *probes]
+    knn = _knn(config, train, test, judged)
+    callbacks += [each for each in (knn, *probes) if each]
+    events = None
     if m.tensorboard:
         few = train.sample(8).images
         squares, sizes = few.whole(np.arange(len(few)))
-        callbacks.append(ViewImages(squares, folder.tensorboard / "images", sizes=sizes))
-        callbacks.append(keras.callbacks.TensorBoard(str(folder.tensorboard), write_graph=False))
+        every = -(-config.optimizer.epochs // 10)
+        views = ViewImages(squares, folder.tensorboard / "views", every, sizes)
+        events = EventFiles(config, folder, record, monitor, views, steps_per_epoch)
     stop = SharedStop(workers, interrupt, monitor)
     t = config.training
     checkpoints = folder.checkpoint_folder(t.keep_checkpoints)
     checkpointer = Checkpointer(checkpoints, record, stop, divergence, probes, monitor, t.checkpoint_epochs)
-    callbacks += [stop, record, ProgressBar(config.optimizer.epochs), checkpointer]
-    return Watchers(callbacks, stop, probes, record, monitor, rates, checkpointer)
+    last = stop, record, events, ProgressBar(config.optimizer.epochs), checkpointer
+    callbacks += [each for each in last if each]
+    return Watchers(callbacks, stop, probes, record, monitor, knn, rates, checkpointer, events)
 
 
 def _probes(config, model, train, queries):
@@ -112,5 +121,5 @@ def _knn(config, train, test, judged):
         m, e = config.monitor, config.evaluation
         given = {"k": e.neighbors, "temperature": e.temperature}
         fixed = {name: value for name, value in given.items() if value != "auto"}
-        return [KNNMonitor(train.sample(m.knn_bank), test, m.knn_epochs, **fixed)]
-    return []
+        return KNNMonitor(train.sample(m.knn_bank), test, m.knn_epochs, **fixed)
+    return None
