@@ -29,8 +29,8 @@ GROUPS = {
 class EventFiles(keras.callbacks.Callback):
     """Writes what RunRecord and CollapseMonitor know, by training step; put it after both.
 
-    A run that goes on begins its part of the folder anew from what its checkpoint knows. So every figure stands there once,
-    whatever was written after that checkpoint, or was not.
+    A run that goes on begins its part of the folder anew from what its checkpoint knows. So every figure stands there
+    once, whatever was written after that checkpoint, or was not.
 
     Args:
         config: Of the run.
