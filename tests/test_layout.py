@@ -16,7 +16,7 @@ FLOORS = [
     {"methods", "evaluation"},
     {"data", "augment", "networks", "optimizers"},
     {"settings"},
-    {"atomic", "cuda"},
+    {"atomic", "cuda", "duration"},
     {"errors"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
