@@ -164,17 +164,17 @@ def test_a_mixed_precision_network_is_exported_in_float32(format, tmp_path):
 
     keras.config.set_dtype_policy("mixed_bfloat16")
     backbone = backbones.build("resnet18", width=4)
-    assert export.export(backbone, tmp_path / "exported", format, 12) < 1e-5
+    assert export.export(backbone, tmp_path / "exported", format, {"frame": {"size": [12, 12]}}) < 1e-5
 
 
 def test_export_notices_a_model_that_differs(run, tmp_path, monkeypatch):
     from simsiam_tf.interop import export
 
     backbone = keras.models.load_model(run / "backbone.keras")
-    wrong = dict(export.FORMATS, keras=lambda model, path: lambda images: 1.001 * np.asarray(model(images)))
+    wrong = dict(export.FORMATS, keras=lambda model, *_: lambda images: 1.001 * np.asarray(model(images)))
     monkeypatch.setattr(export, "FORMATS", wrong)
     with pytest.raises(export.InputError, match=r"differ by 0\.001"):
-        export.export(backbone, tmp_path / "m.keras", "keras", 12)
+        export.export(backbone, tmp_path / "m.keras", "keras", {"frame": {"size": [12, 12]}})
     assert not list(tmp_path.iterdir())
 
 

@@ -21,16 +21,21 @@ def run(arguments: list[str]) -> int:
     output = output_path(options.format, options.output, files.stored(options.run).parent / "export")
 
     quiet_tensorflow()
-    from simsiam_tf.interop.export import FORMATS, export
+    from simsiam_tf.interop import contract, export
+    from simsiam_tf.networks.resnet import feature_dim
     from simsiam_tf.runs import transfer
     from simsiam_tf.runs.folder import RunFolder
 
     folder = RunFolder.existing(Path(options.run))
-    if options.format not in FORMATS:
-        transfer.export_run(folder, output, options.format)
-        print(f"{output}  (reads back exactly)")
-        return DONE
     backbone = folder.load_backbone()
-    difference = export(backbone, output, options.format, files.read(folder.config).data.image_size)
-    print(f"{output}  (largest difference from Keras: {difference:.1e} of the largest feature)")
+    steps = (folder.read_result() or {}).get("steps")
+    facts = contract.contract(files.read(folder.config), options.format, feature_dim(backbone), steps)
+    if options.format in export.FORMATS:
+        difference = export.export(backbone, output, options.format, facts)
+        checked = f"largest difference from Keras: {difference:.1e} of the largest feature"
+    else:
+        transfer.export_run(folder, output, options.format)
+        checked = "reads back exactly"
+    print(f"{output}  ({checked})")
+    print(f"{contract.write(facts, output)}  (input, size, range, frame and filter)")
     return DONE

@@ -106,6 +106,26 @@ def to_frame(image, side, resample=Image.Resampling.BILINEAR):
     return image.resize((side, side), resample, (left * x, top * y, (left + side) * x, (top + side) * y))
 
 
+def frame_rule(side):
+    """`to_frame` of a file and what is decoded for it, in numbers, for a program elsewhere (docs/guide.md has one).
+
+    The picture is resized to a shorter side of `resize` px, or left as it is if that is None; of it a square of `crop`
+    px, or of its shorter side, begins at half of what is left over, rounded as NumPy's function `round` does; that
+    square becomes `size`. Both resizings are one, with `filter`, which sees the pixels around the square, too. `decode`
+    is what `read_images` gives to Pillow's `draft`.
+    """
+    large = side > LARGE
+    return {
+        "size": [side, side],
+        "resize": resized_side(side) if large else None,
+        "crop": side if large else None,
+        "round": "round" if large else "floor",
+        "filter": "BILINEAR",
+        "decode": list(Form(side).need_of_frame(None)),
+        "rule": f"torchvision's Resize({resized_side(side)}) and CenterCrop({side})" if large else "the middle square",
+    }
+
+
 def array_wholes(images, side):
     """uint8 (n, h, w[, c]) to uint8 (n, side, side, 3) and the sizes (n, 2) of the pictures in them, see `placed`."""
     return placed([np.asarray(to_whole(to_rgb(Image.fromarray(pixels)), side)) for pixels in unboxed(images)], side)

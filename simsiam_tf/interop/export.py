@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.errors import InputError
+from simsiam_tf.interop.contract import properties
 from simsiam_tf.networks.layers import BatchNorm
 
 log = logging.getLogger("simsiam_tf.export")
@@ -19,7 +20,7 @@ log = logging.getLogger("simsiam_tf.export")
 TOLERANCE = 1e-4
 
 
-def export(backbone, path: Path, format: str, image_size: int) -> float:
+def export(backbone, path: Path, format: str, contract: dict) -> float:
     """Write the backbone and read it back.
 
     All formats take float32 or uint8 pixels (n, h, w, 3) in [0, 255] - ONNX and SavedModel float32 - and give
@@ -29,7 +30,7 @@ def export(backbone, path: Path, format: str, image_size: int) -> float:
         backbone: Keras model.
         path: File or folder to make, from `formats.output_path`.
         format: A key of FORMATS.
-        image_size: Side of the images that it is checked with.
+        contract: From `contract.contract`; its frame is the size that is checked, and ONNX files hold all of it.
 
     Returns:
         The largest difference between the exported model's features and Keras's, relative to the largest feature.
@@ -37,13 +38,13 @@ def export(backbone, path: Path, format: str, image_size: int) -> float:
     Raises:
         InputError: the exported model differs; nothing is left at `path`.
     """
-    images = np.random.default_rng(0).integers(0, 256, (4, image_size, image_size, 3)).astype("float32")
+    images = np.random.default_rng(0).integers(0, 256, (4, *contract["frame"]["size"], 3)).astype("float32")
     backbone = portable(backbone)  # bfloat16 has no place in ONNX Runtime
     expected = np.asarray(backbone(images, training=False))
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         partial = Path(folder) / path.name
-        run = FORMATS[format](backbone, partial)
+        run = FORMATS[format](backbone, partial, contract)
         difference = float(np.max(np.abs(run(images) - expected)) / np.max(np.abs(expected)))
         if not difference <= TOLERANCE:
             raise InputError(f"format: {format} gives features that differ by {difference:.2g} from Keras; not written")
@@ -75,24 +76,28 @@ def save_keras(backbone, path: Path) -> None:
     backbone.save(path)
 
 
-def _keras(backbone, path):
+def _keras(backbone, path, contract):
     save_keras(backbone, path)
     loaded = keras.models.load_model(path, safe_mode=True)
     return lambda images: np.asarray(loaded(images, training=False))
 
 
-def _saved_model(backbone, path):
+def _saved_model(backbone, path, contract):
     backbone.export(path, format="tf_saved_model", verbose=False)
     loaded = tf.saved_model.load(str(path))
     return lambda images: np.asarray(loaded.serve(images))
 
 
-def _onnx(backbone, path):
-    import onnxruntime  # only this format needs it
+def _onnx(backbone, path, contract):
+    import onnx  # only this format needs them
+    import onnxruntime
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras looks for np.object, which tf2onnx wants
         backbone.export(path, format="onnx", verbose=False)
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, properties(contract))
+    onnx.save(model, path)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return lambda images: session.run(None, {name: images})[0]

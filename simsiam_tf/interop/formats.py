@@ -14,13 +14,19 @@ def output_path(format: str, given: str | None, folder: Path) -> Path:
     """Where an export goes: `given`, or backbone with the format's ending in `folder`.
 
     Raises:
-        InputError: unknown format, or an ending that is not the format's.
+        InputError: unknown format, an ending that is not the format's, or the file or its sidecar is there.
     """
     if format not in ENDINGS:
         raise InputError(f"format: {format!r} is unknown; give one of {', '.join(ENDINGS)}")
     path = Path(given) if given else folder / f"backbone{ENDINGS[format]}"
     if not path.name.endswith(ENDINGS[format]):
         raise InputError(f"output: {path} does not end in {ENDINGS[format]}, which format {format} needs; rename it")
-    if path.exists():
-        raise InputError(f"output: {path} exists; give another one or delete it")
+    for each in (path, sidecar(path)):
+        if each.exists():
+            raise InputError(f"output: {each} exists; give another one or delete it")
     return path
+
+
+def sidecar(path: Path) -> Path:
+    """Where the contract of the export at `path` is: beside it, with .json after its whole name."""
+    return path.with_name(f"{path.name}.json")

@@ -9,12 +9,12 @@ import math
 import os
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from simsiam_tf.atomic import PARTIAL, replacing
 from simsiam_tf.errors import InputError, unwritable
 from simsiam_tf.interop import torch_state, weights
+from simsiam_tf.interop.contract import installed
 from simsiam_tf.runs.checkpoint import CheckpointFolder
 from simsiam_tf.settings import files
 from simsiam_tf.settings.schema import Config
@@ -174,7 +174,7 @@ class RunFolder:
             self.environment,
             {
                 "python": platform.python_version(),
-                "packages": {name: found for name in PACKAGES if (found := _version(name))},
+                "packages": {name: found for name in PACKAGES if (found := installed(name))},
                 "platform": platform.platform(),
                 "cpu_count": os.cpu_count(),
                 "devices": devices,
@@ -231,13 +231,6 @@ class SilentFolder:
 
     def log_last_checkpoint(self) -> None:
         """The first worker says it."""
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _git_revision() -> dict:
