@@ -91,6 +91,11 @@ def test_training_goes_on_from_imported_weights(trained, official):
     assert arrays["module.encoder.bn1.num_batches_tracked"] == 34 + 2 * 4
     content = torch.load(trained / "export" / "backbone.pth.tar", weights_only=True)
     assert (content["epoch"], content["arch"]) == (7 + 2, "resnet18")
+    facts = json.loads((trained / "export" / "backbone.pth.tar.json").read_text())
+    encoder, (channels, width, side, *_) = facts["weights"], facts["network"]["conv1"]
+    assert content[encoder["key"]][f"{encoder['prefix']}conv1.weight"].shape == (width, channels, side, side)
+    assert encoder["steps"] == 4
+    assert (facts["input"]["layout"], facts["input"]["normalization"][:7]) == ("NCHW", "outside")
 
 
 def test_a_trained_run_that_was_exported_comes_back_the_same(trained, tmp_path):

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pyarrow.parquet
 import pytest
+import tensorflow as tf
 
 from simsiam_tf.cli import main as cli
 
@@ -136,6 +137,14 @@ def test_export_writes_a_checked_file_once(run, format, tmp_path, capsys):
     assert cli.main(["export", str(run), "--format", format, "--output", str(output)]) == 0
     assert output.exists()
     assert "largest difference" in capsys.readouterr().out
+    facts = json.loads(output.with_name(f"{output.name}.json").read_text())
+    assert (facts["format"], facts["frame"]["size"], facts["output"]["dimension"]) == (format, [12, 12], 32)
+    assert facts["weights"] == {"method": "simsiam", "data": "digits", "steps": 20}
+    assert "BICUBIC" in facts["frame"]["data"]
+    if format == "saved_model":
+        serve = tf.saved_model.load(output).signatures["serving_default"]
+        assert [*serve.structured_input_signature[1]] == [facts["input"]["name"]]
+        assert [*serve.structured_outputs] == [facts["output"]["name"]]
     assert cli.main(["export", str(run), "--format", format, "--output", str(output)]) == 2
     assert "exists" in capsys.readouterr().err
 
