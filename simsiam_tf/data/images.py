@@ -180,6 +180,6 @@ class ArrayImages(ImageSet):
 
 
 def middle(images, side):
-    """The central crop (n, side, side, 3) of square images."""
-    start = (images.shape[1] - side) // 2
+    """The central crop (n, side, side, 3) of square images, torchvision's CenterCrop."""
+    start = round((images.shape[1] - side) / 2)
     return images[:, start : start + side, start : start + side]

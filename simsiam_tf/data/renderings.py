@@ -96,7 +96,7 @@ def to_frame(image, side, resample=Image.Resampling.BILINEAR):
     if side <= LARGE:
         return to_square(image, side, resample)
     if width == height:
-        start = (resized_side(side) - side) // 2
+        start = round((resized_side(side) - side) / 2)  # torchvision's, as below
         return to_square(image, resized_side(side), resample).crop((start, start, start + side, start + side))
     # torchvision: the longer side is cut to whole pixels, the margins are rounded.
     resized = [resized_side(side) * length // min(width, height) for length in (width, height)]

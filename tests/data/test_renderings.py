@@ -21,7 +21,7 @@ def natural(height, width, seed=0, grain=25):
     return np.clip(smooth + rng.normal(0, grain, (height, width, 3)), 0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("side", [65, 96, 224])
+@pytest.mark.parametrize("side", [65, 77, 96, 224])
 @pytest.mark.parametrize(
     "shape", [(375, 500), (500, 333), (301, 302), (97, 640), (80, 60), (400, 300), (513, 511), (260, 260)]
 )
@@ -32,6 +32,15 @@ def test_frames_are_torchvisions(side, shape):
     assert difference.max() <= 2
     assert difference.mean() < 0.3  # Pillow takes rows or columns first by the size of the result
     assert shape[0] != shape[1] or not difference.any()
+
+
+def test_square_arrays_have_the_frames_of_square_pictures(tmp_path):
+    """11 px are cut away, 6 of them before the middle."""
+    pixels = natural(88, 88)
+    np.save(tmp_path / "images.npy", pixels[None])
+    images = data.load("arrays", path=str(tmp_path / "images.npy"), image_size=77).train
+    np.testing.assert_array_equal(next(images.batches(1)), pixels[None, 6:83, 6:83])
+    np.testing.assert_array_equal(np.asarray(to_frame(Image.fromarray(pixels), 77)), pixels[6:83, 6:83])
 
 
 def test_frames_of_small_pictures_are_middle_squares():

@@ -109,7 +109,7 @@ def test_batches_and_crop():
     assert [len(batch) for batch in images.batches(4)] == [4, 4, 2]
     np.testing.assert_array_equal(np.concatenate(list(images.batches(4))), COLOR)
     np.testing.assert_array_equal(np.concatenate(list(images.batches(4, crop=4))), COLOR[:, 1:5, 1:5])
-    np.testing.assert_array_equal(np.concatenate(list(images.batches(4, crop=3))), COLOR[:, 1:4, 1:4])
+    np.testing.assert_array_equal(np.concatenate(list(images.batches(4, crop=3))), COLOR[:, 2:5, 2:5])
     with pytest.raises(InputError, match="crop: 7 px does not fit into images of 6 px"):
         images.batches(4, crop=7)
 
