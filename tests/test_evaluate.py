@@ -112,7 +112,7 @@ def test_too_little_memory_for_the_evaluation_is_not_blamed_on_the_batch(tmp_pat
     monkeypatch.setattr("simsiam_tf.runs.train.evaluate", fail)
     assert cli.main(arguments(tmp_path, optimizer__epochs=1, monitor__tensorboard="false")) == 2
     said = capsys.readouterr().err
-    assert "evaluation: 160 and 100 images need more memory than there is; the training is done and kept" in said
+    assert "evaluation: 260 images need more memory than there is; the training is done and kept" in said
     assert "batch_size" not in said
     monkeypatch.undo()
     assert cli.main(["evaluate", str(tmp_path / "run")]) == 0
@@ -120,11 +120,11 @@ def test_too_little_memory_for_the_evaluation_is_not_blamed_on_the_batch(tmp_pat
 
 def test_pixels_that_do_not_fit_are_left_out_by_name(splits, small_backbone, monkeypatch):
     said = []
-    monkeypatch.setattr(module, "free_memory", lambda: 64 * 12 * 12 * 3 * 4 - 1)
+    monkeypatch.setattr(module, "free_memory", lambda: 64 * 12 * 12 * 3 * 4 * 4 - 1)
     settings = replace(SETTINGS, baselines=("raw",), linear_epochs=1, subsets=1)
     result = evaluate(replace(CONFIG, evaluation=settings), small_backbone(), splits, said.append)
     assert list(result["by_fraction"]) == ["encoder"]
-    assert "evaluation.baselines: raw is left out, its 0.000111 GB are more than there is" in said
+    assert "evaluation.baselines: raw is left out, its 0.000442 GB are more than there is" in said
     assert "raw" in result["quality"]  # of a few images
 
 

@@ -140,6 +140,12 @@ def test_other_figures_of_a_finished_run_are_named(trained, capsys):
     assert f"simsiam-tf evaluate {trained} --evaluation.linear_epochs 2" in capsys.readouterr().err
 
 
+def test_a_continuation_that_is_refused_leaves_nothing(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "a", ignore=shutil.ignore_patterns("export", "checkpoints", "imported*"))
+    assert run("import-weights", tmp_path / "a", "--name=b", f"--output={tmp_path}") == 2
+    assert not (tmp_path / "b").exists()
+
+
 @pytest.mark.parametrize("change", ["--backbone.width=8", "--method.projection_dim=8"])
 def test_another_network_cannot_go_on(trained, tmp_path, change, capsys):
     assert run("import-weights", trained, "--name=other", f"--output={tmp_path}", change) == 2

@@ -124,6 +124,19 @@ def test_a_collapsed_run_ends_with_code_3(output, capsys):
     assert (code, len(rows(output / "collapsed"))) == (3, epochs)
 
 
+def test_a_result_of_an_earlier_version_ends_as_it_did(output, capsys):
+    """When outcomes had no names yet."""
+    changes = {"name": "earlier", "optimizer__epochs": 1, "monitor__tensorboard": "false"}
+    assert cli.main(arguments(output, **changes)) == 0
+    path = output / "earlier" / "result.json"
+    old = {key: value for key, value in json.loads(path.read_text()).items() if key not in ("outcome", "quality")}
+    path.write_text(json.dumps(old))
+    assert cli.main(arguments(output, **changes)) == 0
+    path.write_text(json.dumps(old | {"stopped": "collapsed", "verdict": "collapsed: correlation 0.99"}))
+    assert cli.main(arguments(output, **changes)) == 3
+    assert "the run has failed: collapsed: correlation 0.99" in capsys.readouterr().err
+
+
 def test_a_diverged_run_ends_with_code_3(output, capsys):
     code = cli.main(arguments(output, name="diverged", optimizer__learning_rate=1e30))
     assert code == 3

@@ -24,8 +24,8 @@ class CollapseMonitor(keras.callbacks.Callback):
 
     Args:
         images: uint8 array (n, h, w, 3) or MonitorImages; 512 of them, evenly spaced, are used.
-        every: Epochs between two looks, or "auto": 40 looks in a run, within its epochs if there are fewer. The last
-            epoch is always looked at.
+        every: Epochs between two looks, or "auto": 40 to 79 looks in a run, within its epochs if there are fewer. The
+            last epoch is always looked at.
         patience: "collapsed" verdicts in a row that end the training.
         grace_steps: Steps before looks count: an untrained network can look collapsed.
         stop: False reports and goes on.

@@ -59,7 +59,7 @@ class ProgressBar(keras.callbacks.Callback):
             return ""
         first, start = self._began
         seconds = (time.monotonic() - start) / (done - first) * (self._total - done)
-        return f"  about {duration(seconds)} left"
+        return f"  about {duration(seconds)} left to train"
 
     def on_train_end(self, logs=None):
         self.close()

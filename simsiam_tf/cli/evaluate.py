@@ -23,16 +23,17 @@ def run(arguments: list[str]) -> int:
     quiet_tensorflow()
     from simsiam_tf.cli.table import print_result
     from simsiam_tf.runs.build import load_data, prepare_process
-    from simsiam_tf.runs.evaluate import evaluate
+    from simsiam_tf.runs.evaluate import enough_memory, evaluate
     from simsiam_tf.runs.folder import RunFolder
 
     folder = RunFolder.existing(stored.parent)
     prepare_process(config)
     backbone = folder.load_backbone()
-    with Interrupt():
-        result = evaluate(config, backbone, load_data(config, views=False), log.info)
-    trained = {key: v for key, v in (folder.read_result() or {}).items() if not key.endswith("_accuracy")}
-    result = trained | result
+    splits = load_data(config, views=False)
+    with Interrupt(), enough_memory(splits, folder.path):
+        result = evaluate(config, backbone, splits, log.info)
+    trained = folder.read_result() or {}
+    result = {key: trained[key] for key in trained if key != "class_names" and not key.endswith("_accuracy")} | result
     folder.write_json(folder.result, result)
     print_result(result)
     return DONE

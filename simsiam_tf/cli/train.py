@@ -7,6 +7,7 @@ import sys
 
 from simsiam_tf.cli import DONE, FAILED
 from simsiam_tf.cli.tensorflow import quiet_tensorflow
+from simsiam_tf.experiments.results import outcome
 from simsiam_tf.settings import files
 from simsiam_tf.settings.paths import check_data
 
@@ -29,9 +30,8 @@ def run(arguments: list[str]) -> int:
         return DONE
     print_result(result)
     print(f"run folder: {config.folder}")
-    outcome = result.get("outcome", "healthy")
-    if outcome != "healthy":
-        why = f"{outcome}: {result['reason']}" if "reason" in result else result["verdict"]
+    if (ended := outcome(result)) != "healthy":
+        why = f"{ended}: {result['reason']}" if "reason" in result else result.get("verdict", ended)
         print(f"the run has failed: {why}", file=sys.stderr)
         return FAILED
     return DONE

@@ -26,11 +26,21 @@ def folder(request, kind=FileImages):
     """
     root = Path(request.path).expanduser()
     train_part, test_parts = _parts(root, request)
-    _name_others(root / train_part, PLACES[request.source])
+    for part in [train_part, *test_parts]:
+        _name_others(root / part, PLACES[request.source])
     train = _images(root, train_part, request, kind)
     if not test_parts or not request.own_test:
         return train, None
-    tests = [_images(root, part, request, kind, class_names=train.class_names) for part in test_parts]
+    tests, refused = [], []
+    for part in test_parts:
+        try:
+            tests.append(_images(root, part, request, kind, class_names=train.class_names))
+        except InputError as error:  # an empty test/, or one with a class "unknown", neither
+            refused.append(error)
+    if not tests:
+        raise refused[0]
+    for error in refused:
+        log.warning("%s; left out", error)
     # A flat test/, whose labels are withheld, does not stand in the way of a labelled val/.
     labelled = [test for test in tests if test.labels is not None]
     chosen = labelled[0] if train.labels is not None and labelled else tests[0]

@@ -64,7 +64,7 @@ def in_batches(images, batch_size=256):
 def raw_pixels(images):
     """The baseline that any encoder has to beat: uint8 (n, h, w, c) -> float32 (n, h * w * c) in [0, 1]."""
     images = np.asarray(images)
-    return images.reshape(len(images), -1).astype(np.float32) / 255.0
+    return np.divide(images.reshape(len(images), -1), 255.0, dtype=np.float32)
 
 
 @contextmanager

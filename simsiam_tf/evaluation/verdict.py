@@ -1,7 +1,7 @@
 """The verdict of a training: what its looks at the projections say together, and at its end its losses.
 
 Plain values in and out, so that a resumed run, a table and a notebook come to the same words. The limits were chosen on
-half of 81 healthy and failing runs on three data sets, and tried on the other half: docs/collapse.md.
+healthy and failing runs, and tried on others: docs/collapse.md.
 """
 
 from __future__ import annotations
@@ -48,12 +48,20 @@ def judge(looks: list[dict], grace: int = GRACE) -> Verdict:
 
     Args:
         looks: `evaluation.collapse.collapse_figures` of each, and its "step"; the oldest first.
-        grace: Steps whose looks do not count, unless there are no others: an untrained network can look collapsed.
+        grace: Steps whose looks do not count: an untrained network can look collapsed.
     """
-    found = severities(looks, grace) or [severity(looks[-1])]
+    found = severities(looks, grace)
+    if not found:
+        newest = severity(looks[-1])
+        early = f"healthy so far, which is too early to say: {', '.join(newest.figures)}"
+        return Verdict(HEALTHY, early) if newest.figures else _verdict(newest, newest.level)
     level = confirmed(found)[-1]
-    newest = next((each for each in reversed(found) if each.level == level), found[-1])
-    return Verdict(LEVELS[level], f"{LEVELS[level]}: {', '.join(newest.reasons if level else newest.figures)}")
+    return _verdict(next((each for each in reversed(found) if each.level == level), found[-1]), level)
+
+
+def _verdict(found: Severity, level: int) -> Verdict:
+    said = found.reasons if level else found.figures
+    return Verdict(LEVELS[level], f"{LEVELS[level]}: {', '.join(said)}")
 
 
 def severities(looks: list[dict], grace: int = GRACE) -> list[Severity]:
@@ -83,7 +91,7 @@ def outcome(looks: list[dict], epochs: list[dict], cosine: float | None = None, 
         cosine: Between predictions and targets in the newest epoch, where the method has such; see
             `Method.cosine_of`.
     """
-    judged = judge(looks, grace)
+    judged = _at_the_end(looks, grace)
     oscillates = _oscillates(epochs)
     if judged.verdict == COLLAPSED:
         return Verdict(COLLAPSED, judged.sentence + f"; {oscillates}" * bool(oscillates))
@@ -93,6 +101,14 @@ def outcome(looks: list[dict], epochs: list[dict], cosine: float | None = None, 
     if oscillates:
         return Verdict(OSCILLATING, f"{OSCILLATING}: {oscillates}; {judged.sentence}")
     return Verdict(HEALTHY, judged.sentence)
+
+
+def _at_the_end(looks, grace):
+    """As `judge`, but nothing will confirm the newest look: a bad one is a risk, and all of only one or two count."""
+    judged, found = judge(looks, grace), severities(looks, grace)
+    if not found or judged.verdict == COLLAPSED or not found[-1].level:
+        return judged
+    return _verdict(found[-1], max(1, min(each.level for each in found)) if len(found) < CONFIRM else 1)
 
 
 @dataclass(frozen=True)

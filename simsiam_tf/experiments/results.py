@@ -58,7 +58,8 @@ class Results:
             then, now = dict(result["configuration"]), files.flat(config)
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(f"results: {path} is damaged ({error}); delete it, and its run is done again") from error
-        return result if all(now.get(key, value) == value for key, value in then.items()) else None
+        free = marked(config, "free")
+        return result if all(key in free or now.get(key, value) == value for key, value in then.items()) else None
 
     def keep(self, config: Config, folder: Path) -> dict:
         """Make the result of the run folder of a finished run.

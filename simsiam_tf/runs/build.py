@@ -132,7 +132,8 @@ def compile_method(model, config: Config, steps_per_epoch: int) -> None:
     t = config.training
     jit = t.jit_compile
     if jit == "auto":  # XLA does not compile a step on several devices
-        jit = t.distribution == "none" and has_gpu() and not is_deterministic(config) and trains_compiled()
+        jit = t.distribution == "none" and has_gpu() and not is_deterministic(config)
+    jit = jit and trains_compiled()
     per_execution = steps_per_execution(config, steps_per_epoch)
     if t.steps_per_execution not in ("auto", per_execution):
         raise InputError(

@@ -22,8 +22,8 @@ class Checkpointer(keras.callbacks.Callback):
     Args:
         folder: Where checkpoints go.
         record: RunRecord whose rows travel with the checkpoint.
-        interrupt: Interrupt or SharedStop. When it is requested, the state is saved after the present step and
-            `Interrupted` leaves `fit`.
+        interrupt: Interrupt or SharedStop. When it is requested, the state is saved after the present step, or with the
+            epoch that this step ends, and `Interrupted` leaves `fit`.
         divergence: DivergenceMonitor, asked before a save inside an epoch: a diverged state is never saved.
         stateful: Callbacks whose `variables` belong to the state.
         monitor: CollapseMonitor whose `state` travels with the checkpoint, or None.
@@ -66,7 +66,7 @@ class Checkpointer(keras.callbacks.Callback):
         self.folder.save(int(self.model.step.numpy()), collect(self.variables()), meta, best)
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.interrupt.requested:
+        if self.interrupt.requested and batch + 1 != self.params["steps"]:
             self.divergence.check_state()
             self.save()
             self.interrupt.check()
@@ -75,5 +75,6 @@ class Checkpointer(keras.callbacks.Callback):
         accuracies = [row["knn_accuracy"] for row in self.record.rows if "knn_accuracy" in row]
         best = "knn_accuracy" in logs and logs["knn_accuracy"] == max(accuracies)
         last = epoch + 1 == self.params["epochs"] or self.model.stop_training
-        if best or last or (epoch + 1) % self.every == 0:
+        if best or last or (epoch + 1) % self.every == 0 or self.interrupt.requested:
             self.save(best)
+        self.interrupt.check()

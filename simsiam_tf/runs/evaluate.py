@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import count
 
 import numpy as np
+import tensorflow as tf
 
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.features import Extractor, forward_batch, raw_pixels
@@ -17,6 +19,8 @@ from simsiam_tf.runs.label_free import label_free
 from simsiam_tf.runs.quality import quality
 from simsiam_tf.settings.schema import Config
 
+OUT_OF_MEMORY = MemoryError, tf.errors.ResourceExhaustedError
+RAW_COPIES = 4  # of the pixels as float32: as they are divided, drawn from, and given to TensorFlow
 TITLES = {
     "raw": "raw pixels",
     "untrained": "untrained encoder",
@@ -28,6 +32,23 @@ TITLES = {
 def can_evaluate(splits) -> bool:
     """Whether there are images to test with, and labels."""
     return splits.test is not None and splits.train.labels is not None and splits.test.labels is not None
+
+
+@contextmanager
+def enough_memory(splits, folder):
+    """Say of an evaluation that runs out of memory what it needed it for.
+
+    Raises:
+        InputError: it has.
+    """
+    try:
+        yield
+    except OUT_OF_MEMORY as error:
+        images = len(splits.train) + len(splits.test or ())
+        raise InputError(
+            f"evaluation: {images} images need more memory than there is; the training is done and kept: evaluate "
+            f"{folder} where there is more, or with a smaller data.limit and data.test_limit"
+        ) from error
 
 
 def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
@@ -85,7 +106,10 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
             by_fraction[name] = summarise(_supervised(config, images, labels, options))
             continue
         begin(TITLES[name])
-        if name == "raw" and (need := 4 * sum(map(len, images)) * config.data.image_size**2 * 3) > free_memory():
+        if (
+            name == "raw"
+            and (need := RAW_COPIES * 4 * sum(map(len, images)) * config.data.image_size**2 * 3) > free_memory()
+        ):
             say(f"evaluation.baselines: raw is left out, its {need / 1e9:.3g} GB are more than there is")
         elif name == "untrained":
             untrained_train, untrained_test = features(build_backbone(config))

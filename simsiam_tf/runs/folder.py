@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import platform
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -111,7 +112,7 @@ class RunFolder:
 
     def _way_on(self, key, value):
         """What a user may have meant who sets `key` anew, if the run is finished."""
-        finished, option = self.backbone.is_file() and self.result.is_file(), f"--{key} {value}"
+        finished, option = self.backbone.is_file() and self.result.is_file(), f"--{key} {shlex.quote(str(value))}"
         if finished and key.startswith("evaluation."):
             return f"for other figures of this run: simsiam-tf evaluate {self.path} {option}"
         if finished and key.startswith("optimizer."):

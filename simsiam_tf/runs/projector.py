@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.atomic import replacing
+from simsiam_tf.data.files import shown
 from simsiam_tf.evaluation.features import Extractor, forward_batch
 from simsiam_tf.runs.label_free import spaced
 
@@ -52,14 +53,10 @@ def write_projector(folder: Path, backbone, images, side: int) -> None:
 def metadata(images) -> str:
     """A line for each image: its class, where there are labels, and its id. One column alone bears no header."""
     if images.labels is None:
-        return "".join(f"{_word(each)}\n" for each in images.ids)
+        return "".join(f"{shown(each)}\n" for each in images.ids)
     names = images.class_names or np.arange(images.labels.max() + 1)
     rows = [(names[label], each) for label, each in zip(images.labels, images.ids, strict=True)]
-    return "".join(f"{_word(name)}\t{_word(each)}\n" for name, each in [("class", "image"), *rows])
-
-
-def _word(value):
-    return " ".join(str(value).split())  # tabs and line ends would be columns and rows
+    return "".join(f"{shown(name)}\t{shown(each)}\n" for name, each in [("class", "image"), *rows])
 
 
 def sprite(tiles: np.ndarray) -> bytes:

@@ -26,14 +26,13 @@ def summary(config: Config, model, watchers: Watchers, seconds: float) -> dict:
         "seconds": sum(row["epoch_seconds"] for row in record.rows),
     }
     result |= {name: record.last(name) for name in NEWEST if record.last(name) is not None}
-    if monitor is not None and monitor.verdict:
-        cosine = model.cosine_of(result["loss"])
+    cosine = model.cosine_of(result["loss"]) if "loss" in result else None
+    result |= {"cosine": cosine} if cosine is not None else {}
+    if monitor is not None and monitor.looks:
         ended = outcome(monitor.looks, record.rows, cosine, monitor.grace_steps)
-        result |= {"outcome": ended.verdict, "verdict": ended.sentence} | (
-            {"cosine": cosine} if cosine is not None else {}
-        )
+        result |= {"outcome": ended.verdict, "verdict": ended.sentence}
     if monitor is not None and monitor.stopped:
-        result["stopped"] = monitor.stopped
+        result |= {"verdict": monitor.sentence} | result | {"stopped": monitor.stopped, "outcome": monitor.stopped}
     result |= {"seconds_this_process": seconds, "peak_memory_gib": peak_memory()}
     if watchers.rates.first_execution_seconds is not None:
         result["first_execution_seconds"] = watchers.rates.first_execution_seconds

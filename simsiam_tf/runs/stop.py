@@ -42,10 +42,15 @@ class SharedStop(keras.callbacks.Callback):
         self._batches += 1
         if self._batches % max(1, self.every // self.model.steps_per_execution) == 0:
             self.requested = self.workers.anywhere(self.interrupt.requested)
-            if not self.workers.chief:  # it has still to save, and then leaves, too
-                self.check()
+            if batch + 1 != self.params["steps"]:
+                self._leave()
 
     def on_epoch_end(self, epoch, logs=None):
         self.ask_monitor()
         if self.collapsed:
             self.model.stop_training = True
+        self._leave()
+
+    def _leave(self):
+        if not self.workers.chief:  # it has still to save, and then leaves, too
+            self.check()

@@ -10,10 +10,11 @@ import tensorflow as tf
 from simsiam_tf.cuda import has_nvidia_device
 from simsiam_tf.errors import Diverged, InputError
 from simsiam_tf.evaluation.features import Extractor
+from simsiam_tf.evaluation.verdict import HEALTHY
 from simsiam_tf.methods.bank import ImageBank
 from simsiam_tf.runs.build import build_backbone, build_method, compile_method, has_gpu, load_data, prepare_process
 from simsiam_tf.runs.curves import draw_curves
-from simsiam_tf.runs.evaluate import can_evaluate, evaluate
+from simsiam_tf.runs.evaluate import OUT_OF_MEMORY, can_evaluate, enough_memory, evaluate
 from simsiam_tf.runs.fit import fit
 from simsiam_tf.runs.folder import RunFolder, SilentFolder
 from simsiam_tf.runs.interrupt import Interrupt
@@ -26,7 +27,6 @@ from simsiam_tf.runs.workers import Workers
 from simsiam_tf.settings.schema import Config
 
 log = logging.getLogger("simsiam_tf")
-OUT_OF_MEMORY = MemoryError, tf.errors.ResourceExhaustedError
 
 
 def pretrain(config: Config) -> dict | None:
@@ -45,7 +45,7 @@ def pretrain(config: Config) -> dict | None:
         done = folder.read_result()
         if workers.anywhere(is_complete(config, done)):
             log.info("%s is complete; give another --name to train anew", config.folder)
-            return done
+            return shared(done, workers)
         try:
             with Interrupt() as interrupt:
                 result = train_and_evaluate(config, folder, interrupt, workers)
@@ -54,8 +54,13 @@ def pretrain(config: Config) -> dict | None:
                 f"optimizer.batch_size: {config.optimizer.batch_size} images of {config.data.image_size} px and this "
                 "network need more memory than there is; give smaller ones"
             ) from error
-        workers.wait()  # so that if the first one does not survive its evaluation, all are started again
-        return result
+        return shared(result, workers)  # if the first one does not survive its evaluation, all are started again
+
+
+def shared(result: dict | None, workers: Workers) -> dict | None:
+    """The result of the first worker; in the others what all have to know of it: that the run has failed."""
+    failed = workers.anywhere(result is not None and result.get("outcome", HEALTHY) != HEALTHY)
+    return {"outcome": "failed", "reason": "see the first worker"} if failed and not workers.chief else result
 
 
 def open_folder(config: Config, workers: Workers) -> RunFolder | SilentFolder:
@@ -98,28 +103,29 @@ def train_and_evaluate(config: Config, folder, interrupt: Interrupt, workers: Wo
             return conclude(folder, watchers, of_divergence(config, watchers, error))
     interrupt.check()
     if not workers.chief:
-        failed = {"stopped": "collapsed", "outcome": "collapsed", "reason": "see the first worker"}
-        return failed if watchers.stop.collapsed else None
+        return None
     folder.save_backbone(model.encoder)
-    draw_sample(folder.path / "views.png", model, splits.train)
-    show(config, folder, watchers, steps_per_epoch)
-    if watchers.events:
-        watchers.events.project(model.encoder, splits.test or splits.train, config.data.image_size)
-    result = summary(config, model, watchers, seconds)
-    result["total_steps"] = config.optimizer.epochs * steps_per_epoch
-    if "stopped" not in result and can_evaluate(splits):
-        try:
+    result = summary(config, model, watchers, seconds) | {"total_steps": config.optimizer.epochs * steps_per_epoch}
+    with enough_memory(splits, folder.path):
+        draw_sample(folder.path / "views.png", model, splits.train)
+        show(config, folder, watchers, steps_per_epoch)
+        if watchers.events:
+            watchers.events.project(model.encoder, splits.test or splits.train, config.data.image_size)
+        if "stopped" not in result and can_evaluate(splits):
             result |= evaluate(config, folder.load_backbone(), splits, log.info)
-        except OUT_OF_MEMORY as error:
-            raise InputError(
-                f"evaluation: {len(splits.train)} and {len(splits.test)} images need more memory than there is; the "
-                f"training is done and kept: evaluate {folder.path} where there is more, or with a smaller data.limit"
-            ) from error
-    else:
-        with contextlib.suppress(InputError):  # features of a collapsed network that are not finite have no figures
-            result["label_free"] = label_free(config, folder.load_backbone(), splits.train)
-            result |= {"quality": {"sentence": text}} if (text := sentence_without_labels(result["label_free"])) else {}
+        else:
+            result |= without_labels(config, folder.load_backbone(), splits)
     return conclude(folder, watchers, result)
+
+
+def without_labels(config: Config, backbone, splits) -> dict:
+    """Label-free figures, and what they say of pictures without labels; none of features that are not finite."""
+    log.info("evaluating without labels")
+    with contextlib.suppress(InputError):
+        figures = label_free(config, backbone, splits.train)
+        said = sentence_without_labels(figures) if splits.train.labels is None else None
+        return {"label_free": figures} | ({"quality": {"sentence": said}} if said else {})
+    return {}
 
 
 def show(config: Config, folder, watchers: Watchers, steps_per_epoch: int) -> None:

@@ -57,7 +57,11 @@ def continue_run(source: RunFolder, config: Config) -> RunFolder:
     folder = _new_folder(config)
     backbone = source.load_backbone()
     folder.path.mkdir(parents=True)
-    export_run(source, folder.imported, "pytorch")
+    try:
+        export_run(source, folder.imported, "pytorch")
+    except InputError:
+        folder.path.rmdir()
+        raise
     folder.save_backbone(backbone)
     files.write(config, folder.config)
     return folder
@@ -84,7 +88,7 @@ def export_run(folder: RunFolder, path: Path, format: str) -> None:
         write(path, {}, weights.state_dict(backbone))
         return
     config = files.read(folder.config)
-    model = build_method(config)
+    model = build_method(config, steps_per_epoch=1, num_images=1)  # targets and banks are not exported
     imported = folder.load_imported(model)
     epoch, batches = (imported.about.get("epoch", 0), imported.batches) if imported else (0, 0)
     newest = folder.checkpoint_folder(1).newest()

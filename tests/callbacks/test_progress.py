@@ -23,12 +23,12 @@ def epochs(bar, clock, numbers, seconds):
 
 def test_an_estimate_stands_after_the_first_epoch(clock, capsys):
     epochs(ProgressBar(20), clock, [0], 60)
-    assert capsys.readouterr().err == "epoch 1/20  loss -0.500  about 19 min left\n"
+    assert capsys.readouterr().err == "epoch 1/20  loss -0.500  about 19 min left to train\n"
 
 
 def test_it_is_of_the_epochs_of_this_process(clock, capsys):
     epochs(ProgressBar(20), clock, [14, 15], 30)  # a resumed run
-    assert capsys.readouterr().err.splitlines()[-1].endswith("epoch 16/20  loss -0.500  about 2 min left")
+    assert capsys.readouterr().err.splitlines()[-1].endswith("epoch 16/20  loss -0.500  about 2 min left to train")
 
 
 def test_lines_come_now_and_then_and_at_the_end(clock, capsys):

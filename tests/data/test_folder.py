@@ -98,6 +98,17 @@ def test_a_flat_test_folder_does_not_hide_a_labelled_one(photo_folder, caplog):
     assert test.ids.tolist()[0].startswith("test/")
 
 
+def test_a_test_folder_of_no_use_stands_in_nobodys_way(photo_folder, caplog):
+    root = photo_folder("train/a/0.png", "train/b/1.png", "test/unknown/2.png", "val/b/4.png")
+    _, test = load(root)
+    assert test.ids.tolist() == ["val/b/4.png"]
+    assert "class unknown of" in caplog.text
+    (root / "test" / "unknown" / "2.png").unlink()
+    (root / "test" / "5.txt").write_text("withheld")
+    assert load(root)[1].ids.tolist() == ["val/b/4.png"]
+    assert "test: 1 files of other types are left out: 1 .txt" in caplog.text
+
+
 def test_files_that_are_left_out_for_their_endings_are_counted(photo_folder, caplog, monkeypatch):
     monkeypatch.setitem(PLACES, "folder", pictures(with_heic=False))
     root = photo_folder("a/0.png", "b/1.png")

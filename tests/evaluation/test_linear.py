@@ -78,8 +78,8 @@ def test_lars_is_that_of_the_official_code(decay):
         **options,
     )
     w, b = numpy_probe(x, y, 4, 1000.0, 32, 5, 0.9, decay, 2, 3, larc)
-    np.testing.assert_allclose(result.kernel, w, atol=2e-5)
-    np.testing.assert_allclose(result.bias, b, atol=2e-5)
+    np.testing.assert_allclose(result.kernel, w, rtol=1e-4, atol=2e-5)
+    np.testing.assert_allclose(result.bias, b, rtol=1e-4, atol=2e-5)
     assert np.abs(w).max() > 0.1
 
 

@@ -15,9 +15,18 @@ def pair(only_first, only_second, both, neither):
 
 def test_only_images_on_which_they_differ_count():
     found = paired_difference(*pair(30, 10, 100, 60))
-    mean = (30 - 10) / 200
-    error = np.sqrt(((30 + 10) / 200 - mean**2) / 200)  # McNemar's variance of the difference of two proportions
-    assert found == pytest.approx({"difference": mean, "low": mean - 1.959964 * error, "high": mean + 1.959964 * error})
+    n, p, q = 202, 30.5 / 202, 10.5 / 202
+    error = np.sqrt((p + q - (p - q) ** 2) / n)  # the variance of the difference of two paired proportions
+    assert found == pytest.approx(
+        {"difference": 0.1, "low": p - q - 1.959964 * error, "high": p - q + 1.959964 * error}
+    )
+
+
+def test_few_images_are_not_certain():
+    found = paired_difference(*pair(3, 0, 0, 0))
+    assert found["difference"] == 1
+    assert found["low"] < 0.1
+    assert found["high"] == 1
 
 
 def test_the_interval_is_the_bootstrap_s():
@@ -32,7 +41,9 @@ def test_the_interval_is_the_bootstrap_s():
 
 def test_the_same_answers_differ_by_nothing():
     right, _ = pair(3, 4, 5, 6)
-    assert paired_difference(right, right) == {"difference": 0, "low": 0, "high": 0}
+    found = paired_difference(right, right)
+    assert found["difference"] == 0
+    assert found["low"] == -found["high"] < 0
 
 
 @pytest.mark.parametrize(("a", "b"), [(3, 4), (0, 0)])

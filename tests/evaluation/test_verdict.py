@@ -49,8 +49,25 @@ def test_the_sentence_has_the_figures_of_the_newest_look_that_says_so():
 
 def test_looks_at_a_new_network_do_not_count():
     rows = looks(BAD, BAD, BAD, GOOD, every=10)
-    assert judge(rows, grace=30).verdict == judge(rows, grace=0).verdict.replace("collapsed", "healthy") == "healthy"
-    assert judge(rows[:3], grace=50).sentence.startswith("healthy")  # one that was not yet confirmed
+    assert judge(rows, grace=30).verdict == "healthy"
+    assert judge(rows, grace=0).verdict == "collapsed"
+    early = "healthy so far, which is too early to say: spread 0.05 of 1/sqrt(d), correlation 0.40"
+    for verdict in (judge(rows[:3], grace=50), outcome(rows[:3], [], grace=50)):
+        assert verdict.verdict == "healthy"
+        assert verdict.sentence.startswith(early)
+
+
+def test_at_the_end_a_look_that_nothing_confirms_is_a_risk():
+    def ended(*kinds):
+        found = outcome(looks(*kinds), [])
+        return found.verdict, found.sentence.split(":")[0]
+
+    assert ended(BAD) == ended(BAD, BAD) == ("collapsed", "collapsed")
+    assert ended(POOR, BAD) == ended(GOOD, POOR) == ("healthy", "at risk")
+    assert ended(GOOD, GOOD, GOOD, BAD) == ended(GOOD, GOOD, BAD, BAD) == ("healthy", "at risk")
+    assert ended(GOOD, BAD, BAD, GOOD) == ("healthy", "healthy")
+    assert ended(BAD, BAD, BAD, GOOD) == ("collapsed", "collapsed")
+    assert "spread 0.05" in outcome(looks(GOOD, GOOD, GOOD, BAD), []).sentence
 
 
 @pytest.mark.parametrize(
@@ -84,7 +101,9 @@ def test_of_few_rows_or_channels_only_the_spread_counts():
 
 
 def test_what_is_not_finite_has_collapsed():
-    assert "diverged" in judge(looks(*[GOOD | {"relative_std": math.nan}] * 3)).sentence
+    lost = GOOD | {"relative_std": math.nan}
+    assert judge(looks(lost, lost, lost)).sentence == "collapsed: the output holds NaN or infinity (diverged)"
+    assert outcome(looks(lost), []).verdict == outcome(looks(lost, every=10), []).verdict == "collapsed"
 
 
 def test_outcomes_of_whole_runs():

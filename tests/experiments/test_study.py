@@ -207,6 +207,15 @@ def test_a_diverged_run_is_a_result_without_figures(tmp_path):
     assert (result["outcome"], figure(result, "knn_accuracy"), result["epochs"]) == ("diverged", None, [])
 
 
+def test_a_setting_that_decides_no_figures_may_have_another_default(kept):
+    results, config, path = kept
+    kept_one = json.loads(path.read_text())
+    path.write_text(
+        json.dumps(kept_one | {"configuration": kept_one["configuration"] | {"monitor.collapse_epochs": 5}})
+    )
+    assert results.find(config) is not None
+
+
 def test_outcomes():
     assert outcome({"knn_accuracy": 0.5}) == "healthy"  # without a monitor
     assert outcome({"outcome": "not converging", "steps": 5}) == "not converging"
