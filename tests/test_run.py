@@ -185,5 +185,7 @@ def test_pictures_without_labels_train_and_say_so_once(tmp_path, capsys):
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert "knn_accuracy" not in result
     assert (tmp_path / "run" / "backbone.keras").is_file()
-    assert cli.main(["evaluate", str(tmp_path / "run")]) == 2
-    assert "no labelled test images to evaluate on" in capsys.readouterr().err
+    assert "without labels" in result["quality"]["sentence"]
+    assert cli.main(["evaluate", str(tmp_path / "run")]) == 0  # the same again
+    assert "only labels can tell how good it is" in " ".join(capsys.readouterr().out.split())
+    assert json.loads((tmp_path / "run" / "result.json").read_text()) == result

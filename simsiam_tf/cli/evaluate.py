@@ -10,6 +10,8 @@ from simsiam_tf.runs.interrupt import Interrupt
 from simsiam_tf.settings import files
 from simsiam_tf.settings.paths import check_data
 
+# Besides accuracies, what an evaluation says: none of an earlier one is left.
+JUDGED = {"evaluation", "by_fraction", "quality", "label_free", "class_names"}
 log = logging.getLogger("simsiam_tf")
 
 
@@ -23,7 +25,7 @@ def run(arguments: list[str]) -> int:
     quiet_tensorflow()
     from simsiam_tf.cli.table import print_result
     from simsiam_tf.runs.build import load_data, prepare_process
-    from simsiam_tf.runs.evaluate import enough_memory, evaluate
+    from simsiam_tf.runs.evaluate import can_evaluate, enough_memory, evaluate, without_labels
     from simsiam_tf.runs.folder import RunFolder
 
     folder = RunFolder.existing(stored.parent)
@@ -31,9 +33,10 @@ def run(arguments: list[str]) -> int:
     backbone = folder.load_backbone()
     splits = load_data(config, views=False)
     with Interrupt(), enough_memory(splits, folder.path):
-        result = evaluate(config, backbone, splits, log.info)
+        judge = evaluate if can_evaluate(splits) else without_labels
+        result = judge(config, backbone, splits, log.info)
     trained = folder.read_result() or {}
-    result = {key: trained[key] for key in trained if key != "class_names" and not key.endswith("_accuracy")} | result
+    result = {key: trained[key] for key in trained if key not in JUDGED and not key.endswith("_accuracy")} | result
     folder.write_json(folder.result, result)
     print_result(result)
     return DONE

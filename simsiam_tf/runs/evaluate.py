@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import count
 
@@ -16,7 +16,7 @@ from simsiam_tf.evaluation.supervised import SupervisedBenchmark
 from simsiam_tf.methods.bank import free_memory
 from simsiam_tf.runs.build import build_augmenter, build_backbone
 from simsiam_tf.runs.label_free import label_free
-from simsiam_tf.runs.quality import quality
+from simsiam_tf.runs.quality import quality, sentence_without_labels
 from simsiam_tf.settings.schema import Config
 
 OUT_OF_MEMORY = MemoryError, tf.errors.ResourceExhaustedError
@@ -130,6 +130,20 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
         if row["fraction"] == 1:
             result |= {key: value for key, value in row.items() if key.endswith("_accuracy")}
     return result
+
+
+def without_labels(config: Config, backbone, splits, say=lambda text: None) -> dict:
+    """What is left without labelled test images, or of a run that stopped itself: figures of the training images.
+
+    Returns:
+        {"label_free"} and, where there are no labels at all, {"quality": {"sentence"}}; {} if features are not finite.
+    """
+    say("evaluating without labels")
+    with suppress(InputError):
+        figures = label_free(config, backbone, splits.train)
+        said = sentence_without_labels(figures) if splits.train.labels is None else None
+        return {"label_free": figures} | ({"quality": {"sentence": said}} if said else {})
+    return {}
 
 
 def _pixels(config, images):

@@ -14,12 +14,10 @@ from simsiam_tf.evaluation.verdict import HEALTHY
 from simsiam_tf.methods.bank import ImageBank
 from simsiam_tf.runs.build import build_backbone, build_method, compile_method, has_gpu, load_data, prepare_process
 from simsiam_tf.runs.curves import draw_curves
-from simsiam_tf.runs.evaluate import OUT_OF_MEMORY, can_evaluate, enough_memory, evaluate
+from simsiam_tf.runs.evaluate import OUT_OF_MEMORY, can_evaluate, enough_memory, evaluate, without_labels
 from simsiam_tf.runs.fit import fit
 from simsiam_tf.runs.folder import RunFolder, SilentFolder
 from simsiam_tf.runs.interrupt import Interrupt
-from simsiam_tf.runs.label_free import label_free
-from simsiam_tf.runs.quality import sentence_without_labels
 from simsiam_tf.runs.result import of_divergence, summary
 from simsiam_tf.runs.views import draw_sample
 from simsiam_tf.runs.watchers import Watchers, make_watchers
@@ -114,18 +112,8 @@ def train_and_evaluate(config: Config, folder, interrupt: Interrupt, workers: Wo
         if "stopped" not in result and can_evaluate(splits):
             result |= evaluate(config, folder.load_backbone(), splits, log.info)
         else:
-            result |= without_labels(config, folder.load_backbone(), splits)
+            result |= without_labels(config, folder.load_backbone(), splits, log.info)
     return conclude(folder, watchers, result)
-
-
-def without_labels(config: Config, backbone, splits) -> dict:
-    """Label-free figures, and what they say of pictures without labels; none of features that are not finite."""
-    log.info("evaluating without labels")
-    with contextlib.suppress(InputError):
-        figures = label_free(config, backbone, splits.train)
-        said = sentence_without_labels(figures) if splits.train.labels is None else None
-        return {"label_free": figures} | ({"quality": {"sentence": said}} if said else {})
-    return {}
 
 
 def show(config: Config, folder, watchers: Watchers, steps_per_epoch: int) -> None:
