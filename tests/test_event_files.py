@@ -137,8 +137,8 @@ def test_projector_takes_at_most_2000_small_pictures_evenly_spaced(tmp_path):
 
 def test_names_with_tabs_are_one_column():
     images = from_arrays(np.zeros((2, 4, 4, 3), np.uint8), np.array([1, 0]))
-    images.class_names, images.ids = ("a\tb", "c"), np.array(["x\ny.png", "z.png"])
-    assert metadata(images) == "class\timage\nc\tx y.png\na b\tz.png\n"
+    images.class_names, images.ids = ("a\tb", "c"), np.array(["x\ny.png", "\udce9.png"])
+    assert metadata(images) == "class\timage\nc\tx\\ny.png\na\\tb\t\\udce9.png\n"
 
 
 def test_sprite_fills_rows_from_left_to_right():
