@@ -135,7 +135,7 @@ def test_a_diverged_run_keeps_its_last_good_checkpoint(tmp_path, capsys, monkeyp
     monkeypatch.setattr(SimSiam, "train_step", spoiled)
     assert cli.main(["train", *RUN, "--output", str(tmp_path)]) == 3
     message = capsys.readouterr().err
-    assert "the run has diverged" in message
+    assert "the run has failed: diverged: " in message
     assert "step 11, batch 3 of 4 of epoch 3" in message
     folder = tmp_path / "run"
     newest = max((folder / "checkpoints").glob("step-*"))
