@@ -164,6 +164,26 @@ def test_a_run_that_fails_to_its_end_has_its_table_and_code_3(output, capsys):
     assert cli.main(arguments(output, name="fixed", **options)) == 3  # as the folder says
 
 
+class Crew:
+    """One of several workers, as the first one's flag reaches it."""
+
+    def __init__(self, chief, flag):
+        self.chief, self.flag = chief, flag
+
+    def anywhere(self, flag):
+        return flag or self.flag
+
+
+def test_all_workers_know_that_the_run_has_failed():
+    from simsiam_tf.runs.train import shared
+
+    failed, healthy = {"outcome": "not converging", "verdict": "..."}, {"outcome": "healthy"}
+    assert shared(failed, Crew(chief=True, flag=False)) == failed
+    assert shared(healthy, Crew(chief=True, flag=False)) == healthy
+    assert shared(None, Crew(chief=False, flag=True)) == {"outcome": "failed", "reason": "see the first worker"}
+    assert shared(None, Crew(chief=False, flag=False)) is None
+
+
 def test_a_run_keeps_its_looks(run):
     with (run / "collapse.csv").open() as file:
         looks = list(csv.DictReader(file))

@@ -16,7 +16,7 @@ LEVELS = HEALTHY, AT_RISK, COLLAPSED
 DIVERGED, NOT_CONVERGING, OSCILLATING = "diverged", "not converging", "oscillating"
 
 # Each with the limit of "at risk" and that of "collapsed".
-# Share of the ideal spread 1/sqrt(d). Chen & He, fig. 2: healthy near 1, collapsed at 0. SwAV and MoCo: 0.35 and more.
+# Share of the ideal spread 1/sqrt(d). Chen & He, fig. 2: healthy near 1, collapsed at 0. SwAV, MoCo: 0.4 to 0.9.
 RELATIVE_STD = 0.3, 0.1
 # Aczel, table 5: healthy 0.05-0.09, collapsed 0.89-0.998; small networks that learn well: 0.3-0.6.
 CORRELATION = 0.8, 0.9

@@ -20,7 +20,7 @@ from simsiam_tf.runs.interrupt import Interrupt
 from simsiam_tf.settings import files
 
 POLL, WAIT = 0.2, 1.0  # seconds between two looks at the own cells, and at those of other sweeps
-COLLAPSED = 3  # exit code of train
+FAILED = 3  # exit code of train
 
 
 def train_command(cell: Cell) -> list[str]:
@@ -175,7 +175,7 @@ class Sweep:
             self.running.remove(job)
             seconds = time.monotonic() - job.start
             try:
-                if job.process.returncode not in (0, COLLAPSED):
+                if job.process.returncode not in (0, FAILED):
                     raise InputError(_last_line(job.cell.config.folder / "log.txt") or f"exit {job.process.returncode}")
                 result = self.results.keep(job.cell.config, job.cell.config.folder)
             except InputError as error:

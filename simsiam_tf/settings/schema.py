@@ -100,8 +100,8 @@ class MonitorSettings(Section):
         knn_epochs: kNN accuracy every so many epochs; 0 switches it off.
         knn_bank: At most this many training images form the neighbour bank.
         linear_probe: Train a linear classifier beside the encoder, on stopped features.
-        collapse_epochs: Look for collapse every so many epochs; auto: 40 times in a run, within its epochs if they are
-            fewer; 0 switches it off.
+        collapse_epochs: Look for collapse every so many epochs; auto: 40 to 79 times in a run, within its epochs if
+            they are fewer; 0 switches it off.
         collapse_patience: Stop after so many "collapsed" verdicts in a row.
         stop_on_collapse: End a collapsed run with exit code 3.
         tensorboard: Write event files.

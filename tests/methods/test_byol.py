@@ -73,6 +73,7 @@ def test_the_loss_is_the_papers():
     assert float(model.objective(outputs)) == pytest.approx(expected, abs=1e-12)
     assert float(model.objective({"p": [q1, q2], "targets": [q2, q1]})) == pytest.approx(0, abs=1e-12)
     assert float(model.objective({"p": [q1, q2], "targets": [-q2, -q1]})) == pytest.approx(8, abs=1e-12)
+    assert [model.cosine_of(loss) for loss in (0, 4, 8)] == [1, 0, -1]
 
 
 def target_in_inference_mode(patch):
