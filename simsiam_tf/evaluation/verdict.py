@@ -28,8 +28,10 @@ FALL, WINDOW, FALL_BELOW = 0.5, 5, 20.0
 MIN_ROWS, MIN_CHANNELS = 32, 8
 CONFIRM, GRACE = 3, 50
 
-# Not converging: predictions that are no closer to their targets than this cosine, after as many steps.
-MIN_COSINE, MIN_STEPS = 0.4, 500
+# Before so many steps the losses say nothing: they have hardly begun to fall.
+MIN_STEPS = 500
+# Not converging: predictions that are no closer to their targets than this cosine.
+MIN_COSINE = 0.4
 # Oscillating: in the second half of at least four epochs, shares of the whole fall of the loss: its deviation within an
 # epoch (median), and the largest change from one epoch to the next.
 WITHIN, BETWEEN, MIN_EPOCHS = 0.2, 0.25, 4
@@ -95,7 +97,9 @@ def outcome(looks: list[dict], epochs: list[dict], cosine: float | None = None, 
     oscillates = _oscillates(epochs)
     if judged.verdict == COLLAPSED:
         return Verdict(COLLAPSED, judged.sentence + f"; {oscillates}" * bool(oscillates))
-    if cosine is not None and cosine < MIN_COSINE and epochs and epochs[-1]["step"] >= MIN_STEPS:
+    if not epochs or epochs[-1]["step"] < MIN_STEPS:
+        return Verdict(HEALTHY, judged.sentence)
+    if cosine is not None and cosine < MIN_COSINE:
         reason = f"predictions meet their targets with a cosine of {cosine:.2f} after {epochs[-1]['step']:.0f} steps"
         return Verdict(NOT_CONVERGING, f"{NOT_CONVERGING}: {reason}; {judged.sentence}")
     if oscillates:

@@ -135,6 +135,8 @@ def test_a_loss_that_swings_oscillates():
     assert f"swings by {100 * 0.21 / fall:.0f} % of its whole fall" in found.sentence
     assert outcome(looks(*[BAD] * 4), swinging, 0.66).sentence.endswith("from one epoch to the next")
     assert outcome(looks(*[GOOD] * 4), CONVERGED, 0.65).verdict == "healthy"
+    begun = epochs(-0.3, -0.6, -0.4, -0.65, -0.45, -0.66, std=0.15, steps=80)
+    assert outcome(looks(*[GOOD] * 4), begun, 0.66).verdict == "healthy"  # too early to say
     once = epochs(-0.3, -0.6, -0.4, -0.65, -0.45, -0.66, std=0.05)  # between epochs, but hardly within any
     assert outcome(looks(*[GOOD] * 4), once, 0.66).verdict == "healthy"
     early = epochs(-0.1, -0.7, -0.1, -0.65, -0.66, -0.66, -0.66, std=0.15)  # and steady in the second half
