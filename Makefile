@@ -12,7 +12,7 @@ train: $(VENV)/installed
 	$(RUN)/simsiam-tf train --config digits
 
 test: $(VENV)/installed-test lint
-	$(RUN)/python -m pytest
+	$(RUN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/installed-test
 	$(RUN)/ruff check .

@@ -1,29 +1,20 @@
-"""Configuration files, overrides and their errors; the command line without TensorFlow."""
+"""Configuration files, overrides and their errors."""
 
-import math
-import os
 import re
-import subprocess
-import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 
-from simsiam_tf.cli import main as cli
+from command_line import parse
 from simsiam_tf.errors import InputError
 from simsiam_tf.settings import files, yaml_files
-from simsiam_tf.settings.augmentation import RecipeSettings
-from simsiam_tf.settings.data import PLACES
-from simsiam_tf.settings.methods import METHODS, MethodSettings
+from simsiam_tf.settings.methods import METHODS
 from simsiam_tf.settings.methods.simsiam import SimSiamSettings
 from simsiam_tf.settings.optimizers import OPTIMIZERS
 from simsiam_tf.settings.schema import Config, SGDSettings
 
-ROOT = Path(__file__).parents[1]
-SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
-STUDIES = sorted(path.stem for path in (ROOT / "configs" / "studies").glob("*.yaml"))
+SHIPPED = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -57,10 +48,6 @@ def test_write_and_read_give_the_same(tmp_path):
 def test_a_name_that_looks_like_something_else_stays_a_name(tmp_path, name):
     files.write(replace(Config(), name=name), tmp_path / "config.yaml")
     assert files.read(tmp_path / "config.yaml").name == name
-
-
-def parse(*arguments):
-    return files.parse(files.OneLineParser(prog="simsiam-tf train"), list(arguments))[1]
 
 
 def test_overrides_win_over_the_file():
@@ -129,137 +116,6 @@ def test_bad_files_are_named_in_one_line(tmp_path, text, message):
     with pytest.raises(InputError, match=message) as error:
         parse("--config", str(path))
     assert "\n" not in str(error.value)
-
-
-# For each key, but for those of a recipe or of one method only, a value that it cannot have, and what to give instead.
-OUT_OF_RANGE = {
-    "name": ("a/b", "one, such as run"),
-    "output": ("a\nb", "text"),
-    "seed": (-1, "a whole number 0 or more"),
-    "data.source": ("webcam", " or ".join(PLACES)),
-    "data.name": ("a\nb", "text or null"),
-    "data.path": ("a\nb", "text or null"),
-    "data.image_size": (0, "a whole number 1 or more"),
-    "data.store_size": (0, "a whole number 1 or more or null"),
-    "data.validation_fraction": (1.0, "a number from 0 to below 1"),
-    "data.train_split": ("a\nb", "text"),
-    "data.test_split": ("a\nb", "text"),
-    "data.limit": (0, "a whole number 1 or more or null"),
-    "data.test_limit": (0, "a whole number 1 or more or null"),
-    "data.memory_limit_gb": (-0.5, "a number 0 or more"),
-    "augmentation.view_sizes": ([24, 0], "a list of each a whole number 1 or more"),
-    "augmentation.views": ("[{width: 3}]", "an option of simsiam-tf train --help"),
-    "backbone.name": ("vgg", "resnet18 or resnet34 or resnet50"),
-    "backbone.stem": ("flower", "cifar or imagenet"),
-    "backbone.width": (0, "a whole number 1 or more"),
-    "backbone.zero_init_residual": ("perhaps", "true or false"),
-    "backbone.mean": ([0.5, 0.5], "a list of 3 .*"),
-    "backbone.std": ([0.5, 0.5, 0.0], "a list of 3 values, each a number above 0"),
-    "method.name": ("magic", "one of simsiam.*"),
-    "method.weight_average": (1.0, "a number from 0 to below 1"),
-    "optimizer.name": ("magic", "one of sgd.*"),
-    "optimizer.learning_rate": (0.0, "a number above 0"),
-    "optimizer.batch_size": (0, "a whole number 1 or more"),
-    "optimizer.epochs": (0, "a whole number 1 or more"),
-    "optimizer.warmup_epochs": (-1, "a whole number 0 or more"),
-    "optimizer.weight_decay": (-0.5, "a number 0 or more"),
-    "optimizer.momentum": (1.0, "a number from 0 to below 1"),
-    "training.distribution": ("some", "none or mirrored or multi_worker"),
-    "training.sync_batch_norm": ("perhaps", "true or false"),
-    "training.precision": ("float8", "auto or float32 or bfloat16 or float16"),
-    "training.jit_compile": ("perhaps", "true or false or auto"),
-    "training.deterministic": ("perhaps", "true or false or auto"),
-    "training.micro_batches": (0, "a whole number 1 or more"),
-    "training.steps_per_execution": (0, "a whole number 1 or more or auto"),
-    "training.compilation_cache": ("a\nb", "text or null"),
-    "training.stop_after_steps": (0, "a whole number 1 or more or null"),
-    "training.checkpoint_epochs": (0, "a whole number 1 or more"),
-    "training.keep_checkpoints": (0, "a whole number 1 or more"),
-    "monitor.knn_epochs": (-1, "a whole number 0 or more"),
-    "monitor.knn_bank": (0, "a whole number 1 or more"),
-    "monitor.linear_probe": ("perhaps", "true or false"),
-    "monitor.collapse_epochs": (-1, "a whole number 0 or more or auto"),
-    "monitor.collapse_patience": (0, "a whole number 1 or more"),
-    "monitor.stop_on_collapse": ("perhaps", "true or false"),
-    "monitor.tensorboard": ("perhaps", "true or false"),
-    "evaluation.fractions": ([1.0, 0.0], "a list of each a number above 0 to 1"),
-    "evaluation.subsets": (0, "a whole number 1 or more"),
-    "evaluation.baselines": (["raw", "best"], "(a list of each )?raw or untrained or supervised"),
-    "evaluation.split": ("train", "auto or test or validation"),
-    "evaluation.neighbors": (0, "a whole number 1 or more or auto"),
-    "evaluation.temperature": (0.0, "a number above 0 or auto"),
-    "evaluation.linear_learning_rate": (0.0, "a number above 0 or auto"),
-    "evaluation.linear_optimizer": ("adam", "sgd or lars"),
-    "evaluation.linear_batch_size": (0, "a whole number 1 or more"),
-    "evaluation.linear_epochs": (0, "a whole number 1 or more"),
-    "evaluation.supervised_steps": (0, "a whole number 1 or more"),
-    "evaluation.supervised_learning_rate": (0.0, "a number above 0"),
-}
-
-
-@pytest.mark.parametrize("key", OUT_OF_RANGE)
-def test_every_setting_has_a_range(key):
-    """As an option and, where a script builds the settings, as an argument."""
-    value, wanted = OUT_OF_RANGE[key]
-    with pytest.raises(InputError, match=f"^{key}[.:].*; give {wanted}$") as error:
-        parse(f"--{key}={value}")
-    assert "\n" not in str(error.value)
-    section, _, name = key.rpartition(".")
-    if name == "name" or value == "[{width: 3}]":
-        return
-
-    def build():
-        part = {name: value}
-        replace(Config(), **{section: replace(getattr(Config(), section), **part)} if section else part)
-
-    with pytest.raises(InputError, match=f"^{key}: .* is no value of it; give {wanted}$"):
-        build()
-
-
-def test_the_ranges_are_those_of_all_settings():
-    common = {f"method.{each.name}" for each in fields(MethodSettings)}
-    recipe = {f"augmentation.{each.name}" for each in fields(RecipeSettings)}
-    known = {key for key in files.flat(Config()) if not key.startswith("method.")}
-    assert OUT_OF_RANGE.keys() == (known | common) - recipe
-
-
-CHOICES = [("augmentation", RecipeSettings)]
-CHOICES += [("method", each) for each in METHODS.values()] + [("optimizer", each) for each in OPTIMIZERS.values()]
-
-
-@pytest.mark.parametrize(("section", "settings"), CHOICES, ids=lambda value: getattr(value, "__name__", value))
-def test_every_setting_of_a_recipe_and_of_every_method_and_optimizer_has_a_range(section, settings):
-    chosen = [f"--{section}.name={settings.name}"] if hasattr(settings, "name") else []
-    for each in fields(settings):
-        for value in ("perhaps", math.nan) if isinstance(each.default, bool | str) else (-1, math.nan, "perhaps"):
-            with pytest.raises(InputError, match=f"^{section}.{each.name}: {value} is no value of it; give "):
-                settings(**{each.name: value})
-            with pytest.raises(InputError, match=f"^{section}.{each.name}[.:].*; give "):
-                parse(*chosen, f"--{section}.{each.name}={value}")
-
-
-@pytest.mark.parametrize("value", [True, 1.5, "3", None, 2**31])
-def test_a_whole_number_is_nothing_else(value):
-    shown = {True: "true", None: "null"}.get(value, value)
-    with pytest.raises(InputError, match=f"^optimizer.batch_size: {shown} is no value of it; give a whole number"):
-        SGDSettings(batch_size=value)
-
-
-@pytest.mark.parametrize(
-    ("view", "message"),
-    [
-        ("{count: 0}", r"^augmentation.views.count: 0 is no value of it; give a whole number 1 or more$"),
-        ("{size: 0}", r"^augmentation.views.size: 0 is no value of it; give a whole number 1 or more or null$"),
-        ("{flip: 2}", r"^augmentation.views.flip: 2.0 is no value of it; give a number from 0 to 1 or null$"),
-        (
-            "{recipe: vivid}",
-            r"^augmentation.views.recipe: vivid is no value of it; give cifar10 or .* or none or null$",
-        ),
-    ],
-)
-def test_a_kind_of_views_has_the_same_ranges(view, message):
-    with pytest.raises(InputError, match=message):
-        parse(f"--augmentation.views=[{{recipe: cifar10}}, {view}]")
 
 
 @pytest.mark.parametrize(
@@ -337,112 +193,3 @@ def test_an_option_that_has_another_name_now_is_refused_with_it(option, new):
     old = option[0].split("=")[0].removeprefix("--")
     with pytest.raises(InputError, match=f"^{old}: it has another name now; give {new}$"):
         parse(*option)
-
-
-def test_print_config_shows_the_result(capsys):
-    with pytest.raises(SystemExit) as done:
-        cli.main(["train", "--config", "cifar10", "--seed", "5", "--print_config"])
-    assert done.value.code in (0, None)
-    shown = yaml.safe_load(capsys.readouterr().out)
-    assert (shown["seed"], shown["optimizer"]["epochs"]) == (5, 800)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "text"),
-    [
-        (["--help"], 0, "train"),
-        ([], 2, "train"),
-        (["fly"], 2, "'fly' is unknown"),
-        (["evaluate", "nowhere"], 2, "RUN: nowhere is no run folder"),
-        (["embed", "nowhere"], 2, "data"),
-        (["export", "nowhere", "--format", "onnx"], 2, "RUN: nowhere"),
-        (["import-weights", "nowhere"], 2, "FILE: nowhere cannot be read"),
-        (["train", "--optimizer.batch_size", "x"], 2, "optimizer.batch_size"),
-        (["evaluate"], 2, "run"),
-        (["import-weights"], 2, "file"),
-        (["train", "--config"], 2, "config"),
-    ],
-)
-def test_exit_codes(arguments, code, text, capsys):
-    assert cli.main(arguments) == code
-    out, err = capsys.readouterr()
-    assert text in (out + err)
-    assert "Traceback" not in err
-    assert code == 0 or not arguments or err.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["train", "--help"], ["export", "--help"], ["import-weights", "--help"]]
-)
-def test_help_does_not_import_tensorflow(arguments):
-    code = (
-        "import sys; from simsiam_tf.cli.main import main\n"
-        f"try: main({arguments})\n"
-        "except SystemExit: pass\n"
-        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "usage" in done.stdout
-
-
-# For each source that needs a path: one of another kind, and a folder without files of its types.
-WRONG = [
-    (source, "letter" if place.endings else "run", f"is of another kind; give {place.words}")
-    for source, place in PLACES.items()
-    if place
-] + [
-    (source, "run", f"has no files of these types; give {place.words}: {' '.join(place.endings)}")
-    for source, place in PLACES.items()
-    if place and place.endings
-]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (
-            ["train", "--config=digits", "--data.source=tfds"],
-            "data.name: none given, but data.source tfds needs one; give",
-        ),
-        (["sweep"], "--config: none given; give a study"),
-        (["sweep", "--config=digits"], f"--config: no file 'digits'; give a YAML file or one of: {STUDIES[0]}"),
-        (["train", "--data.source=folder"], "data.path: none given, but data.source folder needs one; give a folder"),
-        (["train", "--data.source=arrays", "--data.path=nowhere.npz"], "data.path: nowhere.npz is not there; give an"),
-        *(
-            (["train", f"--data.source={source}", f"--data.path={path}"], f"data.path: {path} {why}")
-            for source, path, why in WRONG
-        ),
-        (["train", "--data.source=digits", "--seed=-1"], "seed: -1 is no value of it; give a whole number 0 or more"),
-        (["evaluate", "run", "--data.path=nowhere"], "data.path: nowhere is not there; give a folder of image files"),
-        (["evaluate", "run", "--seed=3"], "seed: 3 is not the trained run's; give only"),
-        (["embed", "run", "--data=nowhere", "--output=f.npz"], "data.path: nowhere is not there; give a folder of"),
-        (["embed", "run", "--data=nowhere.npy", "--output=f.npz"], "data.path: nowhere.npy is not there; give an .npz"),
-        (["embed", "run", "--data=test", "--output=f.csv"], "output: f.csv ends in neither .parquet nor .npz; give"),
-        (["embed", "run", "--data=test", "--output=no/f.npz"], "output: folder no does not exist; make it first"),
-        (["export", "run", "--format=tflite"], "format: 'tflite' is unknown; give one of keras, saved_model, onnx"),
-        (["export", "run", "--format=onnx", "--output=m.pb"], "output: m.pb does not end in .onnx, which format onnx"),
-        (["export", "run", "--format=keras", "--output=m.keras"], "output: m.keras exists; give another one or del"),
-        (["import-weights", "nowhere.pth"], "FILE: nowhere.pth cannot be read (No such file or directory); give a"),
-        (["import-weights", "letter"], "letter is no PyTorch checkpoint"),
-        (["import-weights", "letter", "--method.name=magic"], "method.name: magic is unknown; give one of simsiam"),
-    ],
-)
-def test_what_is_not_there_is_refused_before_tensorflow_and_leaves_nothing(tmp_path, arguments, message):
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "config.yaml").write_text("data: {source: folder, path: pictures}\n")
-    (tmp_path / "letter").write_text("dear")
-    (tmp_path / "m.keras").touch()
-    before = sorted(tmp_path.rglob("*"))
-    code = (
-        "import sys; from simsiam_tf.cli.main import main\n"
-        f"code = main({arguments})\n"
-        "sys.exit(100 if 'tensorflow' in sys.modules or 'keras' in sys.modules else code)"
-    )
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.startswith("simsiam-tf: ")
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert sorted(tmp_path.rglob("*")) == before

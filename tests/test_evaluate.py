@@ -1,5 +1,6 @@
 """The final protocol gets what the configuration says."""
 
+import json
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -116,6 +117,9 @@ def test_too_little_memory_for_the_evaluation_is_not_blamed_on_the_batch(tmp_pat
     assert "batch_size" not in said
     monkeypatch.undo()
     assert cli.main(["evaluate", str(tmp_path / "run")]) == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert (result["steps"], result["outcome"]) == (5, "healthy")  # of the training
+    assert "knn_accuracy" in result
 
 
 def test_pixels_that_do_not_fit_are_left_out_by_name(splits, small_backbone, monkeypatch):

@@ -2,7 +2,7 @@
 
 from simsiam_tf import SimSiam
 from simsiam_tf.runs import build as assemble
-from simsiam_tf.settings.schema import Config, TrainingSettings
+from simsiam_tf.settings.schema import Config, SGDSettings, TrainingSettings
 
 
 def test_steps_per_execution_on_a_gpu_are_the_most_that_divide(monkeypatch):
@@ -10,6 +10,8 @@ def test_steps_per_execution_on_a_gpu_are_the_most_that_divide(monkeypatch):
     monkeypatch.setattr(assemble, "has_gpu", lambda: True)
     for steps, most in ((97, 97), (2502, 18), (5000, 100), (1, 1), (101, 1)):
         assert assemble.steps_per_execution(Config(), steps) == most
+    for epochs, most in ((40, 100), (39, 50), (10, 25), (1, 2)):  # 1, 2, 4 and 40 looks in an epoch
+        assert assemble.steps_per_execution(Config(optimizer=SGDSettings(epochs=epochs)), 100) == most
     assert assemble.steps_per_execution(Config(training=TrainingSettings(steps_per_execution=4)), 6) == 2
 
 

@@ -1,5 +1,6 @@
 """import-weights and export --format pytorch by the command line, and training that goes on from foreign weights."""
 
+import dataclasses
 import json
 import shutil
 
@@ -114,9 +115,13 @@ def test_a_finished_run_is_trained_on_as_another(trained, tmp_path, capsys):
     assert run("train", "--config", trained / "config.yaml", "--optimizer.epochs=3") == 2
     way = f"simsiam-tf import-weights {trained} --name NEW --optimizer.epochs 3"
     assert f"for a new schedule from its weights: {way}" in capsys.readouterr().err
+    shutil.copytree(trained, tmp_path / "short", ignore=shutil.ignore_patterns("export"))
+    shortened = files.read(trained / "config.yaml")
+    training = dataclasses.replace(shortened.training, stop_after_steps=4)
+    files.write(dataclasses.replace(shortened, training=training), tmp_path / "short" / "config.yaml")
     more = ["--name=more", f"--output={tmp_path}", "--optimizer.epochs=3", "--optimizer.learning_rate=1e-6"]
-    assert run("import-weights", trained, *more) == 0
-    assert "all weights; optimizer, schedule and record begin anew" in capsys.readouterr().out
+    assert run("import-weights", tmp_path / "short", *more) == 0
+    assert "short: the weights of backbone, projector, predictor; all else" in capsys.readouterr().out
     assert_same_weights(trained / "backbone.keras", tmp_path / "more" / "backbone.keras")
     for name, folder in (("before", trained), ("after", tmp_path / "more")):
         assert run("export", folder, "--format=pytorch", f"--output={tmp_path / name}.pth.tar") == 0

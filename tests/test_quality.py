@@ -39,7 +39,7 @@ def right(train, test, splits):
 
 def test_all_three_are_judged_alike(splits):
     train, test = splits.train.images, splits.test.images
-    found = quality(CONFIG, splits, colours(train), colours(test))
+    found = quality(CONFIG, splits, (colours(train), colours(test)))
     untrained = build_backbone(CONFIG)
     hits = {
         "raw": right(train.reshape(120, -1) / np.float32(255), test.reshape(80, -1) / np.float32(255), splits),
@@ -52,6 +52,8 @@ def test_all_three_are_judged_alike(splits):
     for name in ("raw", "untrained"):
         assert found["against"][name] == paired_difference(hits["encoder"], hits[name])
     assert found["sentence"] == sentence(found)
+    known = [extract(untrained, part.batches(256)) for part in (splits.train, splits.test)]
+    assert quality(CONFIG, splits, (colours(train), colours(test)), known) == found
 
 
 def test_large_data_are_sampled_evenly(splits, monkeypatch):
@@ -59,7 +61,7 @@ def test_large_data_are_sampled_evenly(splits, monkeypatch):
     monkeypatch.setattr(module, "QUERIES", 10)
     seen = []
     monkeypatch.setattr(module, "knn_predict", lambda *given: seen.append(given) or splits.test.labels[:10])
-    found = quality(CONFIG, splits, colours(splits.train.images), colours(splits.test.images))
+    found = quality(CONFIG, splits, [colours(part.images) for part in (splits.train, splits.test)])
     assert (found["bank"], found["queries"]) == (40, 10)
     train, labels, test, *_ = seen[-1]
     rows = np.linspace(0, 119, 40).astype(int)

@@ -71,6 +71,11 @@ class CollapseMonitor(keras.callbacks.Callback):
             )
         self._extractor = Extractor(lambda images, training: model.project(images))
 
+    @classmethod
+    def looks_in_epoch(cls, epochs):
+        """Looks that "auto" has in an epoch of so many."""
+        return math.ceil(cls.LOOKS / epochs)
+
     def projections(self):
         """Projections (n, d) of the sample at the present step."""
         return self._extractor(self.images.batches())
@@ -94,7 +99,7 @@ class CollapseMonitor(keras.callbacks.Callback):
         steps = self.steps_per_epoch or self.params["steps"]
         if self.every != "auto" or not steps or self._step % steps == 0:
             return
-        parts = math.ceil(self.LOOKS / (self.epochs or self.params["epochs"]))
+        parts = self.looks_in_epoch(self.epochs or self.params["epochs"])
         if self._step * parts // steps > before * parts // steps:
             self.look(self._step)
 

@@ -36,15 +36,16 @@ def of_checkpoint(file: Path, arguments: list[str]) -> int:
 def of_run(source: Path, arguments: list[str]) -> int:
     """A run that begins with the weights of another: the same settings but for those that are given."""
     stored = files.stored(source)
-    _, config = _parsed(["--config", str(stored), *arguments])
+    # Where the run was to end has nothing to do with where the next one does.
+    _, config = _parsed(["--config", str(stored), "--training.stop_after_steps=null", *arguments])
     files.only_differ_in(files.read(stored), config, ("name", "output", "seed", *CONTINUED))
 
     quiet_tensorflow()
     from simsiam_tf.runs import transfer
     from simsiam_tf.runs.folder import RunFolder
 
-    folder = transfer.continue_run(RunFolder.existing(source), config)
-    print(f"{source}: all weights; optimizer, schedule and record begin anew")
+    folder, parts = transfer.continue_run(RunFolder.existing(source), config)
+    print(f"{source}: the weights of {', '.join(parts)}; all else, as optimizer, schedule and record, begins anew")
     print(f"run folder: {folder.path}; to train it: simsiam-tf train --config {folder.config}")
     return DONE
 

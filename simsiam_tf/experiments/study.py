@@ -86,6 +86,7 @@ class Study:
         seeds = content.get("seeds", [0])
         _check_rows(rows, seeds, path.name)
         columns = tuple(content.get("columns", COLUMNS))
+        _check_columns(columns, content.get("compared", []), rows, path.name)
         accuracies = [column for column in columns if column.partition("@")[0].endswith("accuracy")]
         beside = path.parent / base
         return cls(
@@ -142,6 +143,12 @@ def _check_rows(rows, seeds, where):
     for row in rows:
         for key in PLACED & set(row.overrides):
             raise InputError(f"{where}.{key}: it is the sweep's to set; leave it out, and give seeds")
+
+
+def _check_columns(columns, compared, rows, where):
+    for key, names in [("compared", compared), *((f"rows.{row.name}.paper", row.paper) for row in rows)]:
+        if missing := [name for name in names if name not in columns]:
+            raise InputError(f"{where}.{key}: {missing[0]} is no column; give one of {', '.join(columns)}")
 
 
 def _row(content, common):

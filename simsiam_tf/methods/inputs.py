@@ -38,13 +38,18 @@ def check_images(x):
         _check_range(images[:1000])
 
 
-def check_labels(y, callbacks):
+def check_labels(x, y, callbacks):
     """Refuse labels that a `LinearProbe` among the callbacks has no class for.
+
+    Args:
+        x, y: As `fit` gets them; of a tf.data.Dataset the first batch is looked at.
 
     Raises:
         InputError: they are not from 0 to its num_classes - 1.
     """
     classes = [callback.num_classes for callback in callbacks or () if hasattr(callback, "num_classes")]
+    if classes and isinstance(x, tf.data.Dataset) and isinstance(x.element_spec, tuple) and len(x.element_spec) > 1:
+        y = next(iter(x.take(1)), (None, None))[1]
     if classes and isinstance(y, np.ndarray | tf.Tensor | list) and len(y):
         low, high = int(np.min(y)), int(np.max(y))
         if low < 0 or high >= min(classes):

@@ -36,7 +36,7 @@ class TrainStep(keras.Model):
             if options.get(key) is not None:
                 raise InputError(f"{key}: {type(self).__name__} learns without labels and weights; leave it out")
         check_images(x)
-        check_labels(y, callbacks)
+        check_labels(x, y, callbacks)
         return super().fit(x, y, batch_size, epochs, verbose, callbacks, *arguments, **options)
 
     def train_step(self, data):

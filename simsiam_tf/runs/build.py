@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from simsiam_tf import augment, data, networks
+from simsiam_tf.callbacks import CollapseMonitor
 from simsiam_tf.cuda import trains_compiled
 from simsiam_tf.errors import InputError
 from simsiam_tf.methods import METHODS
@@ -146,8 +147,12 @@ def compile_method(model, config: Config, steps_per_epoch: int) -> None:
 
 
 def steps_per_execution(config: Config, steps: int) -> int:
-    """Steps per call from Python in a `fit` of so many steps: always a divisor of them."""
+    """Steps per call from Python in a `fit` of so many steps: always a divisor of them.
+
+    "auto" leaves the collapse monitor its looks, which it can have between two calls only.
+    """
     wanted = config.training.steps_per_execution
     if wanted != "auto":
         return math.gcd(steps, wanted)
-    return max(k for k in range(1, 101) if steps % k == 0) if has_gpu() else 1
+    most = max(1, min(100, steps // CollapseMonitor.looks_in_epoch(config.optimizer.epochs)))
+    return max(k for k in range(1, most + 1) if steps % k == 0) if has_gpu() else 1

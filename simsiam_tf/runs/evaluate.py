@@ -99,7 +99,7 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
     def begin(title):
         say(f"evaluating {next(part)} of {len(e.baselines) + 3}: {title}")
 
-    by_fraction, untrained_train = {}, None
+    by_fraction, untrained = {}, None
     for name in e.baselines:
         if name == "supervised":
             begin(f"{TITLES[name]}, {sum(1 if f == 1 else e.subsets for f in e.fractions)} trainings")
@@ -112,17 +112,17 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
         ):
             say(f"evaluation.baselines: raw is left out, its {need / 1e9:.3g} GB are more than there is")
         elif name == "untrained":
-            untrained_train, untrained_test = features(build_backbone(config))
-            by_fraction[name] = score(untrained_train, untrained_test)
+            untrained = features(build_backbone(config))
+            by_fraction[name] = score(*untrained)
         else:
             by_fraction[name] = score(*map(raw_pixels, _pixels(config, images)))
     begin(TITLES["encoder"])
-    train, test = features(backbone)
-    by_fraction["encoder"] = score(train, test)
+    trained = features(backbone)
+    by_fraction["encoder"] = score(*trained)
     begin("beside raw pixels and the untrained encoder")
-    judged = quality(config, splits, train, test)
+    judged = quality(config, splits, trained, untrained)
     begin("figures without labels")
-    figures = label_free(config, backbone, splits.train, train, untrained_train)
+    figures = label_free(config, backbone, splits.train, trained[0], untrained and untrained[0])
     result = {"evaluation": asdict(e), "by_fraction": by_fraction, "quality": judged, "label_free": figures}
     if splits.train.class_names is not None:
         result["class_names"] = list(splits.train.class_names)

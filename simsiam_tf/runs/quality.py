@@ -18,11 +18,12 @@ PIXELS = 32  # side that pictures are shrunk to before their pixels are compared
 OTHERS = {"raw": "raw pixels", "untrained": "the untrained encoder"}
 
 
-def quality(config: Config, splits, train_features, test_features) -> dict:
+def quality(config: Config, splits, encoder, untrained=None) -> dict:
     """kNN with all labels of at most 5,000 training images, on at most 2,000 test images, evenly spaced.
 
     Args:
-        train_features, test_features: Of the trained encoder, (n, d), of all images of the splits.
+        encoder: (training, test) features of the trained encoder, (n, d) each, of all images of the splits.
+        untrained: The same of the untrained encoder, where they are known.
 
     k and T are chosen for each without the test labels. Intervals are of the difference on the same test images: other
     images would give other figures, and so would another seed, which they do not know of.
@@ -41,10 +42,13 @@ def quality(config: Config, splits, train_features, test_features) -> dict:
     def of(features):
         return [features(images.batches(forward_batch(crop), crop=crop)) for images in (bank, queries)]
 
+    def sampled(train, test):
+        return train[rows], test[tested]
+
     hits = {
         "raw": right(*of(_small_pixels)),
-        "untrained": right(*of(Extractor(build_backbone(config)))),
-        "encoder": right(train_features[rows], test_features[tested]),
+        "untrained": right(*(sampled(*untrained) if untrained else of(Extractor(build_backbone(config))))),
+        "encoder": right(*sampled(*encoder)),
     }
     found = {name: float(np.mean(each)) for name, each in hits.items()}
     against = {name: paired_difference(hits["encoder"], hits[name]) for name in OTHERS}

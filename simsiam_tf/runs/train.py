@@ -105,14 +105,16 @@ def train_and_evaluate(config: Config, folder, interrupt: Interrupt, workers: Wo
     folder.save_backbone(model.encoder)
     result = summary(config, model, watchers, seconds) | {"total_steps": config.optimizer.epochs * steps_per_epoch}
     with enough_memory(splits, folder.path):
-        draw_sample(folder.path / "views.png", model, splits.train)
-        show(config, folder, watchers, steps_per_epoch)
-        if watchers.events:
-            watchers.events.project(model.encoder, splits.test or splits.train, config.data.image_size)
-        if "stopped" not in result and can_evaluate(splits):
-            result |= evaluate(config, folder.load_backbone(), splits, log.info)
-        else:
-            result |= without_labels(config, folder.load_backbone(), splits, log.info)
+        try:
+            draw_sample(folder.path / "views.png", model, splits.train)
+            show(config, folder, watchers, steps_per_epoch)
+            if watchers.events:
+                watchers.events.project(model.encoder, splits.test or splits.train, config.data.image_size)
+            judge = evaluate if "stopped" not in result and can_evaluate(splits) else without_labels
+            result |= judge(config, folder.load_backbone(), splits, log.info)
+        except OUT_OF_MEMORY:
+            conclude(folder, watchers, result)  # what is known of the training, for `evaluate` to add to
+            raise
     return conclude(folder, watchers, result)
 
 

@@ -48,8 +48,13 @@ def import_run(state: torch_state.State, config: Config) -> tuple[RunFolder, lis
     return folder, parts, [role for role in model.heads if role not in parts]
 
 
-def continue_run(source: RunFolder, config: Config) -> RunFolder:
-    """Make a run folder that begins with the weights of a finished run; targets, queues and banks begin anew.
+def continue_run(source: RunFolder, config: Config) -> tuple[RunFolder, list[str]]:
+    """Make a run folder that begins with the weights of a finished run: its backbone's and its heads'.
+
+    Targets, queues, banks and prototypes begin anew.
+
+    Returns:
+        The folder, and whose weights it holds.
 
     Raises:
         InputError: the run is not complete, or the folder cannot be made.
@@ -58,13 +63,13 @@ def continue_run(source: RunFolder, config: Config) -> RunFolder:
     backbone = source.load_backbone()
     folder.path.mkdir(parents=True)
     try:
-        export_run(source, folder.imported, "pytorch")
+        heads = export_run(source, folder.imported, "pytorch")
     except InputError:
         folder.path.rmdir()
         raise
     folder.save_backbone(backbone)
     files.write(config, folder.config)
-    return folder
+    return folder, ["backbone", *heads]
 
 
 def _new_folder(config):
@@ -74,11 +79,14 @@ def _new_folder(config):
     return folder
 
 
-def export_run(folder: RunFolder, path: Path, format: str) -> None:
+def export_run(folder: RunFolder, path: Path, format: str) -> list[str]:
     """Write a run's networks in the official release's layout, or its backbone in torchvision's, and read them back.
 
     Args:
         format: "pytorch" or "torchvision".
+
+    Returns:
+        The heads that are in the file.
 
     Raises:
         InputError: the run is not complete, or the file does not read back; then nothing is left at `path`.
@@ -86,7 +94,7 @@ def export_run(folder: RunFolder, path: Path, format: str) -> None:
     backbone = folder.load_backbone()
     if format == "torchvision":
         write(path, {}, weights.state_dict(backbone))
-        return
+        return []
     config = files.read(folder.config)
     model = build_method(config, steps_per_epoch=1, num_images=1)  # targets and banks are not exported
     imported = folder.load_imported(model)
@@ -104,6 +112,7 @@ def export_run(folder: RunFolder, path: Path, format: str) -> None:
         raise InputError(f"RUN: {folder.path} is being trained on; finish its training with the same command")
     model.backbone.set_weights(judged)
     save_method(path, model, config, epoch, batches)
+    return list(model.heads)
 
 
 def save_method(path: Path, model, config: Config, epoch: int, batches: int) -> None:

@@ -88,6 +88,14 @@ def test_arguments_win_over_the_base_but_not_over_the_study(tmp_path):
             "{base: digits, seeds: [0, 0], rows: [{name: a}]}",
             r"study.yaml.seeds: \[0, 0\] are no seeds; give different",
         ),
+        (
+            "{base: digits, columns: [loss], rows: [{name: a, paper: {los: 1}}]}",
+            r"study.yaml.rows.a.paper: los is no column; give one of loss$",
+        ),
+        (
+            "{base: digits, rows: [{name: a}], compared: [nn_accuracy]}",
+            r"study.yaml.compared: nn_accuracy is no column; give one of knn_accuracy, ",
+        ),
         ("{base: digits, grid: {seed: [3, 4]}}", r"study.yaml.seed: it is the sweep's to set; leave it out"),
         ("{base: digits, grid: {method.predictor: mlp}}", r"grid.method.predictor: mlp is no value of it; give a list"),
         ("{base: digitz, rows: [{name: a}]}", r"--config: no file 'digitz'; give"),

@@ -63,6 +63,9 @@ def test_a_loss_of_the_scripts_own_is_refused(key, value):
 def test_labels_that_a_probe_has_no_class_for_are_refused(model):
     with pytest.raises(InputError, match=r"^labels: 1 to 4, for 4 classes; give 0 to 3$"):
         model.fit(images(), labels() + 1, batch_size=BATCH, verbose=0, callbacks=[LinearProbe(4)])
+    data = tf.data.Dataset.from_tensor_slices((images(), labels() + 1)).batch(BATCH)
+    with pytest.raises(InputError, match=r"^labels: [12] to 4, for 4 classes; give 0 to 3$"):
+        model.fit(data, verbose=0, callbacks=[LinearProbe(4)])
 
 
 def test_a_backbone_whose_input_is_not_known_is_refused():

@@ -1,21 +1,12 @@
 """SimSiam's objective, step and contract, against numbers worked out here."""
 
-import inspect
-import subprocess
-import sys
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from simsiam_tf import SimSiam, make_optimizer, recipe
-from simsiam_tf.errors import InputError
-from simsiam_tf.methods import METHODS
 from simsiam_tf.optimizers import SGD, variable_counts
-
-ROOT = Path(__file__).parents[2]
 
 
 def weights(model):
@@ -207,69 +198,6 @@ def test_evaluate_gives_a_loss_and_changes_nothing(small_model, images):
         np.testing.assert_array_equal(old, new)
 
 
-def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(small_model, images, tmp_path):
-    model = small_model()
-    model.fit(images, batch_size=16, epochs=1, shuffle=False, verbose=0)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert isinstance(loaded, SimSiam)
-    np.testing.assert_array_equal(model.predict(images, verbose=0), loaded.predict(images, verbose=0))
-    for each in (model, loaded):
-        each.fit(images, batch_size=16, initial_epoch=1, epochs=2, shuffle=False, verbose=0)
-    for ours, theirs in zip(model.variables, loaded.variables, strict=True):
-        np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
-    assert int(loaded.step) == 8
-
-
-def test_a_saved_model_loads_in_a_new_process(small_model, images, tmp_path):
-    model = small_model()
-    model.save(tmp_path / "model.keras")
-    code = (
-        "import keras, numpy as np; from simsiam_tf import SimSiam\n"
-        f"model = keras.models.load_model({str(tmp_path / 'model.keras')!r})\n"
-        "print(float(np.abs(model(np.full((1, 12, 12, 3), 100, np.uint8))).sum()))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    expected = float(np.abs(model(np.full((1, 12, 12, 3), 100, np.uint8))).sum())
-    assert float(done.stdout) == pytest.approx(expected, rel=1e-5)
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_every_argument_is_in_the_config(name):
-    arguments = set(inspect.signature(METHODS[name]).parameters) - {"settings"}
-    assert {"backbone", "augmenter", "seed", "weight_average"} < arguments
-    config = METHODS[name](keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten()])).get_config()
-    assert arguments <= config.keys()
-
-
-def test_config_round_trip_keeps_every_value(small_model, images):
-    unusual = {
-        "projector_layers": 3,
-        "projector_hidden": 5,
-        "projection_dim": 6,
-        "predictor_ratio": 0.5,
-        "predictor_schedule": "cosine",
-        "predictor_weight_decay": 0.25,
-        "head_norm": "none",
-        "projector_output_affine": True,
-        "weight_average": 0.5,
-        "num_views": 3,
-        "total_steps": 9,
-        "predictor_hidden": 7,
-        "similarity": "cross_entropy",
-        "micro_batches": 2,
-        "steps_per_epoch": 3,
-        "num_images": 12,
-        "stop_gradient": False,
-        "seed": 8,
-    }
-    model = small_model(compiled=False, **unusual)
-    again = SimSiam.from_config(model.get_config())
-    assert {key: again.get_config()[key] for key in unusual} == unusual
-    assert [v.shape for v in again.variables] == [v.shape for v in model.variables]
-    np.testing.assert_array_equal(again.draw_views(images[:2], 0)[0], model.draw_views(images[:2], 0)[0])
-
-
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_trains_float32_variables(small_model, images, policy):
     keras.config.set_dtype_policy(policy)
@@ -297,79 +225,3 @@ def test_compiled_step_equals_plain_step(small_model, images):
 def test_only_a_gpu_makes_keras_compile_by_itself(small_model):
     model = small_model()
     assert model.jit_compile == bool(tf.config.list_physical_devices("GPU"))
-
-
-def test_a_backbone_without_pooling_is_refused():
-    conv = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3)])
-    with pytest.raises(InputError, match=r"backbone.*pooling"):
-        SimSiam(conv)
-
-
-def test_a_model_that_an_earlier_version_saved_is_refused(small_backbone):
-    """Keras finds a head's weights by the name of its class, which was another."""
-    parts = {"backbone": small_backbone(), "augmenter": recipe("none", image_size=12, min_area=0.3)}
-    config = {key: keras.saving.serialize_keras_object(part) for key, part in parts.items()} | {
-        "name": "sim_siam",
-        "trainable": True,
-        "dtype": {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}},
-        "num_views": 2,
-        "ema_momentum": 0.0,
-        "seed": 8,
-        "projector_layers": 2,
-        "projector_hidden": None,
-        "projection_dim": 6,
-        "projector_output_norm": True,
-        "predictor": "mlp",
-        "predictor_hidden": 7,
-        "stop_gradient": True,
-    }
-    message = r"^model: an earlier version saved it, with other heads; load it with that version, and save its backbone"
-    with pytest.raises(InputError, match=message):
-        SimSiam.from_config(config)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"predictor": "linear"}, r"^method.predictor: linear is no value of it; give mlp or none$"),
-        ({"projector_layers": 4}, r"^method.projector_layers: 4 is no value of it; give 2 or 3$"),
-        ({"head_norm": True}, r"^method.head_norm: true is no value of it; give none or hidden or default or all$"),
-        ({"predictor_ratio": -0.5}, r"^method.predictor_ratio: -0.5 is no value of it; give a number 0 or more$"),
-        ({"projection_dim": None}, r"^method.projection_dim: null is no value of it; give a whole number 1 or more$"),
-        ({"ema_momentum": 0.9}, r"^method.ema_momentum: unknown; give one of head_norm, .*weight_average$"),
-        ({"views": 2}, r"^method.views: unknown; give one of head_norm, num_views, predictor, "),
-        ({"num_views": 3, "symmetric": False}, r"^method.num_views: 3 are no pairs; give an even number"),
-        ({"num_views": 1}, r"^method.num_views: 1 is no value of it; give a whole number 2 or more$"),
-    ],
-)
-def test_settings_that_cannot_be_are_refused(small_backbone, arguments, message):
-    with pytest.raises(InputError, match=message):
-        SimSiam(small_backbone(), **arguments)
-
-
-def test_settings_are_keywords(small_backbone):
-    with pytest.raises(TypeError, match="positional"):
-        SimSiam(small_backbone(), None, 3)
-
-
-def test_each_view_has_an_augmenter(small_backbone, images):
-    plain, small = recipe("none", image_size=12, min_area=0.3), recipe("none", image_size=8, solarize=1.0)
-    model = SimSiam(small_backbone(), [plain, small, plain], num_views=3)
-    assert model.augmenters == [plain, small, plain]
-    views = model.draw_views(images[:4], 0)
-    assert [view.shape[1] for view in views] == [12, 8, 12]
-    for view, augmenter, number in zip(views, model.augmenters, range(3), strict=True):
-        np.testing.assert_allclose(view, augmenter(images[:4], tf.stack([0, number])), atol=1.01)  # rounded by XLA
-    again = SimSiam.from_config(model.get_config())
-    for ours, theirs in zip(again.draw_views(images[:4], 2), model.draw_views(images[:4], 2), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    with pytest.raises(InputError, match=r"^augmentation.views: 3, but the method has 2; give as many$"):
-        SimSiam(small_backbone(), [plain, small, plain])
-
-
-def test_other_augmenters_change_the_views_and_not_what_is_saved(small_model, images):
-    model = small_model(compiled=False)
-    before = model.get_config()
-    model.use_augmenter(recipe("none", image_size=8))
-    assert [view.shape[1] for view in model.draw_views(images[:2], 0)] == [8, 8]
-    assert model.get_config() == before
