@@ -12,7 +12,7 @@ train: $(VENV)/installed
 	$(RUN)/simsiam-tf train --config digits
 
 test: $(VENV)/installed-test lint
-	$(RUN)/python -m pytest -n 2 --dist loadfile
+	$(RUN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/installed-test
 	$(RUN)/ruff check .

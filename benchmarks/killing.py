@@ -51,6 +51,8 @@ TIMES = {
     "seconds_this_process",
     "first_execution_seconds",
     "peak_memory_gib",
+    "energy_kwh",
+    "gpu_energy_kwh",
 }
 OPERATIONS = {"open", "os.rename", "os.remove", "os.link", "os.mkdir"}
 

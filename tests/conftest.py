@@ -15,6 +15,11 @@ from tensorflow.python.framework.config import disable_op_determinism
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items):
+    """What takes minutes comes first, so that no process is left alone with it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(autouse=True)
 def clean_keras():
     """Each test starts with fresh layer names, the float32 policy, and ops free to be compiled."""

@@ -4,10 +4,13 @@ import json
 
 import keras
 import numpy as np
+import pytest
 
 from simsiam_tf.cli import main as cli
 from simsiam_tf.runs.checkpoint import CheckpointFolder
 from small_run import arguments, rows
+
+pytestmark = pytest.mark.long
 
 PROGRAM = {
     "data__limit": 192,  # six steps an epoch

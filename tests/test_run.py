@@ -10,6 +10,8 @@ import pytest
 from simsiam_tf.cli import main as cli
 from small_run import arguments, assert_same_state, rows
 
+pytestmark = pytest.mark.long
+
 
 def test_the_run_folder_explains_itself(run):
     names = {path.name for path in run.iterdir()}

@@ -65,6 +65,7 @@ OUT_OF_RANGE = {
     "monitor.collapse_patience": (0, "a whole number 1 or more"),
     "monitor.stop_on_collapse": ("perhaps", "true or false"),
     "monitor.tensorboard": ("perhaps", "true or false"),
+    "monitor.carbon_intensity": (-1, "a number 0 or more or null"),
     "evaluation.fractions": ([1.0, 0.0], "a list of each a number above 0 to 1"),
     "evaluation.subsets": (0, "a whole number 1 or more"),
     "evaluation.baselines": (["raw", "best"], "(a list of each )?raw or untrained or supervised"),

@@ -15,6 +15,8 @@ from simsiam_tf.cli import main as cli
 from simsiam_tf.runs.checkpoint import CheckpointFolder
 from small_run import ROOT, newest, rows
 
+pytestmark = pytest.mark.long
+
 SECONDS = 900  # what a start may take; half a minute on an idle machine
 # Endless, for all that the tests see: they stop it, or say where it ends.
 SMALL = {

@@ -1,6 +1,7 @@
 """A sign of life in the run folder, for what watches a run from outside, such as the container's health check."""
 
 import contextlib
+import math
 import os
 import time
 
@@ -17,7 +18,7 @@ class Heartbeat(keras.callbacks.Callback):
 
     def __init__(self, path, every_seconds=10.0):
         super().__init__()
-        self.path, self.every_seconds, self._last = path, every_seconds, 0.0
+        self.path, self.every_seconds, self._last = path, every_seconds, -math.inf
 
     def on_train_batch_end(self, batch, logs=None):
         if time.monotonic() - self._last >= self.every_seconds:

@@ -18,6 +18,8 @@ from simsiam_tf.settings.schema import Config
 from simsiam_tf.settings.types import marked
 
 DIGITS = 6  # of each figure that is kept
+# Of an epoch, what is about the machine.
+MACHINE = ("epoch_seconds", "images_per_second", "energy_kwh", "gpu_energy_kwh")
 
 
 def identity(config: Config) -> dict:
@@ -145,10 +147,7 @@ def _rows(path):
         return []
     with path.open(newline="") as file:
         rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
-    return [
-        _rounded({key: v for key, v in row.items() if key not in ("epoch_seconds", "images_per_second")})
-        for row in rows
-    ]
+    return [_rounded({key: v for key, v in row.items() if key not in MACHINE}) for row in rows]
 
 
 def _processor() -> str:

@@ -23,6 +23,7 @@ GROUPS = {
     "learning_rate": "learning_rate",
     "images_per_second": "speed",
     "epoch_seconds": "speed",
+    "energy_kwh": "energy",
 }
 
 

@@ -7,11 +7,13 @@ import resource
 import tensorflow as tf
 
 from simsiam_tf.errors import Diverged
+from simsiam_tf.evaluation.energy import carbon_kg
 from simsiam_tf.evaluation.verdict import outcome
 from simsiam_tf.runs.build import has_gpu
 from simsiam_tf.runs.watchers import Watchers
 from simsiam_tf.settings.schema import Config
 
+ENERGY = ("energy_kwh", "gpu_energy_kwh")
 NEWEST = ("loss", "loss_std", "images_per_second", "feature_std", "correlation_strength", "effective_rank")
 
 
@@ -33,10 +35,19 @@ def summary(config: Config, model, watchers: Watchers, seconds: float) -> dict:
         result |= {"outcome": ended.verdict, "verdict": ended.sentence}
     if monitor is not None and monitor.stopped:
         result |= {"verdict": monitor.sentence} | result | {"stopped": monitor.stopped, "outcome": monitor.stopped}
+    result |= energy(record.rows, config.monitor.carbon_intensity)
     result |= {"seconds_this_process": seconds, "peak_memory_gib": peak_memory()}
     if watchers.rates.first_execution_seconds is not None:
         result["first_execution_seconds"] = watchers.rates.first_execution_seconds
     return result
+
+
+def energy(rows, intensity) -> dict:
+    """Of all epochs that were measured, where any was."""
+    totals = {key: sum(row.get(key, 0) for row in rows) for key in ENERGY if any(key in row for row in rows)}
+    if totals and intensity is not None:
+        totals["carbon_kg"] = carbon_kg(totals["energy_kwh"], intensity)
+    return totals
 
 
 def peak_memory() -> float:

@@ -19,6 +19,7 @@ from simsiam_tf.callbacks import (
     RunRecord,
     ViewImages,
 )
+from simsiam_tf.callbacks.energy import EnergyMeter
 from simsiam_tf.callbacks.heartbeat import Heartbeat
 from simsiam_tf.runs.checkpointer import Checkpointer
 from simsiam_tf.runs.event_files import EventFiles
@@ -99,7 +100,8 @@ def make_watchers(config: Config, model, splits, folder, interrupt: Interrupt, s
     t = config.training
     checkpoints = folder.checkpoint_folder(t.keep_checkpoints)
     checkpointer = Checkpointer(checkpoints, record, stop, divergence, probes, monitor, t.checkpoint_epochs)
-    last = stop, record, events, ProgressBar(config.optimizer.epochs), checkpointer
+    energy = EnergyMeter() if EnergyMeter.available() else None
+    last = energy, stop, record, events, ProgressBar(config.optimizer.epochs), checkpointer
     callbacks += [each for each in last if each]
     return Watchers(callbacks, stop, probes, record, monitor, knn, rates, checkpointer, events)
 

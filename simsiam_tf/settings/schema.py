@@ -16,7 +16,7 @@ from simsiam_tf.settings.data import DataSettings
 from simsiam_tf.settings.methods import MethodSettings
 from simsiam_tf.settings.methods.simsiam import SimSiamSettings
 from simsiam_tf.settings.optimizers import OptimizerSettings, SGDSettings
-from simsiam_tf.settings.types import Count, Natural, Number, Positive, PositiveShare, Section, setting
+from simsiam_tf.settings.types import Count, Natural, NonNegative, Number, Positive, PositiveShare, Section, setting
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,7 @@ class MonitorSettings(Section):
         collapse_patience: Stop after so many "collapsed" verdicts in a row.
         stop_on_collapse: End a collapsed run with exit code 3.
         tensorboard: Write event files.
+        carbon_intensity: g of CO2 for a kWh here; null: not known. Energy is measured with the extra [energy] only.
     """
 
     prefix: ClassVar[str] = "monitor."
@@ -115,6 +116,7 @@ class MonitorSettings(Section):
     collapse_patience: Count = 3
     stop_on_collapse: bool = True
     tensorboard: bool = setting(True, free=True, own=True)
+    carbon_intensity: NonNegative | None = setting(None, free=True, own=True)
 
 
 @dataclass(frozen=True)
