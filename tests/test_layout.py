@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "simsiam_tf"
 FLOORS = [
     {"__main__"},
     {"cli"},
+    {"report"},
     {"experiments"},
     {"runs"},
     {"callbacks", "interop"},

@@ -69,38 +69,45 @@ class Results:
         Raises:
             InputError: the run is not finished, or the results cannot be written.
         """
-        try:
-            figures = dict(json.loads((folder / "result.json").read_bytes()))
-            environment = dict(json.loads((folder / "environment.json").read_bytes()))
-            packages, epochs = dict(environment["packages"]), _rows(folder / "metrics.csv")
-            looks = _rows(folder / "collapse.csv")
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise InputError(
-                f"RUN: {folder} has no readable figures ({error}); delete it, or train it again"
-            ) from error
-        if "stopped" not in figures and figures.get("steps", 0) < figures.get("total_steps", 0):
-            raise InputError(f"RUN: {folder} is at step {figures['steps']} of {figures['total_steps']}; finish it")
-        free = marked(config, "free")
-        for key in ("evaluation", "class_names"):
-            figures.pop(key, None)
-        result = {
-            "configuration": {key: value for key, value in files.flat(config).items() if key not in free},
-            "outcome": outcome(figures),
-            "figures": _rounded(figures),
-            "epochs": epochs,
-            "looks": looks,
-            "made": {
-                "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-                "processor": _processor(),
-                **{key: environment[key] for key in ("devices", "precision", "git_revision") if key in environment},
-                "packages": {name: packages.get(name) for name in ("simsiam-tf", "tensorflow", "keras")},
-            },
-        }
+        result = result_of(config, folder)
         path = self.path / file_name(config)
         self.path.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
             partial.write_text(json.dumps(result, indent=1) + "\n")
         return result
+
+
+def result_of(config: Config, folder: Path) -> dict:
+    """{configuration, outcome, figures, epochs, looks, made} of the run folder of a finished run.
+
+    Raises:
+        InputError: the run is not finished.
+    """
+    try:
+        figures = dict(json.loads((folder / "result.json").read_bytes()))
+        environment = dict(json.loads((folder / "environment.json").read_bytes()))
+        packages, epochs = dict(environment["packages"]), rows_of(folder / "metrics.csv")
+        looks = rows_of(folder / "collapse.csv")
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"RUN: {folder} has no readable figures ({error}); delete it, or train it again") from error
+    if "stopped" not in figures and figures.get("steps", 0) < figures.get("total_steps", 0):
+        raise InputError(f"RUN: {folder} is at step {figures['steps']} of {figures['total_steps']}; finish it")
+    free = marked(config, "free")
+    for key in ("evaluation", "class_names"):
+        figures.pop(key, None)
+    return {
+        "configuration": {key: value for key, value in files.flat(config).items() if key not in free},
+        "outcome": outcome(figures),
+        "figures": _rounded(figures),
+        "epochs": epochs,
+        "looks": looks,
+        "made": {
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+            "processor": _processor(),
+            **{key: environment[key] for key in ("devices", "precision", "git_revision") if key in environment},
+            "packages": {name: packages.get(name) for name in ("simsiam-tf", "tensorflow", "keras")},
+        },
+    }
 
 
 def outcome(figures: dict) -> str:
@@ -141,8 +148,8 @@ def _rounded(value):
     return [_rounded(each) for each in value] if isinstance(value, list) else value
 
 
-def _rows(path):
-    """The rows of a record, without what is about the machine."""
+def rows_of(path: Path) -> list[dict]:
+    """The rows of a run's CSV file, without what is about the machine."""
     if not path.is_file():
         return []
     with path.open(newline="") as file:

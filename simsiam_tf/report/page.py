@@ -1,0 +1,99 @@
+"""The page: one HTML file that needs no network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from simsiam_tf.evaluation.energy import car_km, carbon_kg
+from simsiam_tf.experiments import tables
+from simsiam_tf.experiments.study import Study
+from simsiam_tf.report import plots
+from simsiam_tf.report.records import Record, differences, groups
+from simsiam_tf.report.words import summary
+
+MOST_SUMMARIES, MOST_COMPARED = 12, 12
+# Figures of a run in the table of all runs: key, heading, how it is written.
+COLUMNS = {
+    "knn_accuracy": ("kNN", lambda value: f"{100 * value:.1f} %"),
+    "linear_accuracy": ("linear", lambda value: f"{100 * value:.1f} %"),
+    "loss": ("loss", "{:.3f}".format),
+    "correlation_strength": ("correlation", "{:.2f}".format),
+    "effective_rank": ("rank", "{:.1f}".format),
+    "epochs": ("epochs", "{:.0f}".format),
+    "seconds": ("seconds", "{:.0f}".format),
+    "energy_kwh": ("kWh", "{:.3g}".format),
+}
+
+
+@dataclass(frozen=True)
+class StudyTables:
+    """A study, and what is known of its rows."""
+
+    study: Study
+    lines: list[tables.Line]
+
+    def tables(self) -> list[tuple[list[str], list[list[str]]]]:
+        """(header, body) of its table and of the differences from its first row."""
+        both = tables.table(self.study, self.lines), tables.differences(self.study, self.lines)
+        return [table for table in both if table[0]]
+
+
+def html(title: str, records: list[Record], studies: list[StudyTables], details, intensity=None) -> str:
+    """The page.
+
+    Args:
+        details: (name, `pictures.Details`) of each run that was looked at.
+        intensity: g of CO2 for a kWh, or None.
+    """
+    environment = Environment(loader=PackageLoader("simsiam_tf.report"), autoescape=True, undefined=StrictUndefined)
+    environment.filters["zip"] = zip
+    found = groups(records)
+    drawn, bars = plots.curves(found), plots.fractions(found)
+    return environment.get_template("report.html").render(
+        title=title,
+        records=records,
+        header=run_header(records),
+        rows=[(record, run_row(record, records)) for record in records],
+        summaries=[(group, summary(group.records[0])) for group in found[:MOST_SUMMARIES]],
+        left_out=max(0, len(found) - MOST_SUMMARIES),
+        studies=[(each.study, each.tables()) for each in studies],
+        curves={key: Markup(each) for key, each in drawn.items()},
+        bars={key: Markup(each) for key, each in bars.items()},
+        groups=found[:MOST_COMPARED],
+        differences=differences(found[:MOST_COMPARED]) if len(found) > 1 else [],
+        details=details,
+        markup=Markup,
+        palette=plots.PALETTE,
+        energy=energy(records, intensity),
+    )
+
+
+def run_header(records: list[Record]) -> list[str]:
+    """Headings of the table of runs: those figures that any run has."""
+    return ["run", "method", "seed", "outcome", *(COLUMNS[key][0] for key in _columns(records))]
+
+
+def run_row(record: Record, records: list[Record]) -> list[str]:
+    """A run's line of that table."""
+    figures, method = record.figures, record.result["configuration"].get("method.name", "")
+    values = [COLUMNS[key][1](figures[key]) if key in figures else "" for key in _columns(records)]
+    return [record.name, method, str(record.seed), record.result["outcome"], *values]
+
+
+def energy(records: list[Record], intensity: float | None) -> str | None:
+    """What all runs together have used, as far as it was measured."""
+    used = [record.figures["energy_kwh"] for record in records if "energy_kwh" in record.figures]
+    if not used:
+        return None
+    text = f"{sum(used):.3g} kWh in {len(used)} of {len(records)} runs, their evaluation apart"
+    if intensity is None:
+        return text
+    kg = carbon_kg(sum(used), intensity)
+    return f"{text}; {kg:.3g} kg of CO2 at {intensity:g} g for a kWh, as a car's {car_km(kg):.3g} km"
+
+
+def _columns(records):
+    return [key for key in COLUMNS if any(key in record.figures for record in records)]

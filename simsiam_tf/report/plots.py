@@ -1,0 +1,203 @@
+"""The report's charts, as SVG that takes the colour of the page's text."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import math
+import re
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
+
+from simsiam_tf.evaluation.verdict import CORRELATION, EFFECTIVE_RANK, RELATIVE_STD
+from simsiam_tf.experiments.study import BASELINES
+from simsiam_tf.report.records import Group
+
+INK = "#123456"  # stands for the colour of the text until the SVG is written
+# Seen on white and on black.
+PALETTE = ["#4c86c6", "#e08a2e", "#4ca64c", "#d0554f", "#9a76c4", "#a5765f", "#d585bd", "#8a8a8a", "#a6a639", "#3fb0bd"]
+BASELINE_COLOURS = {"raw pixels": "#777777", "untrained encoder": "#aaaaaa"}
+STYLE = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    **dict.fromkeys(
+        ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color"), INK
+    ),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.alpha": 0.15,
+    "legend.frameon": False,
+    "axes.prop_cycle": mpl.cycler(color=PALETTE),
+}
+# Key of an epoch or a look: title, the limits "at risk" and "collapsed".
+CURVES = {
+    "loss": ("loss", None),
+    "knn_accuracy": ("kNN accuracy on test images", None),
+    "relative_std": ("spread, share of 1/√d", RELATIVE_STD),
+    "correlation_strength": ("correlation of channels", CORRELATION),
+    "effective_rank": ("effective rank", EFFECTIVE_RANK),
+}
+CLASSIFIERS = {"knn_accuracy": "kNN", "linear_accuracy": "linear probe", "supervised_accuracy": "end to end"}
+LOOKED = ("relative_std", "correlation_strength", "effective_rank")
+MOST_LINES = 12
+_marks = itertools.count()
+
+
+def curves(groups: list[Group]) -> dict[str, str]:
+    """{key: SVG} of what changes while runs are trained: the mean over seeds, and a band of one deviation."""
+    found = {}
+    for key, (title, limits) in CURVES.items():
+        lines = [(group.name, *_over_seeds(group, key)) for group in groups[:MOST_LINES]]
+        lines = [line for line in lines if len(line[1])]
+        if lines:
+            found[key] = _curve(key, title, limits, lines)
+    return found
+
+
+def _over_seeds(group, key):
+    """(x, mean, sd or None) of the seeds, at the points that all of them have; x in epochs."""
+    points = [_points(record.result, key) for record in group.records]
+    shared = sorted(set.intersection(*(set(each) for each in points))) if points else []
+    values = np.array([[each[x] for x in shared] for each in points])
+    deviation = values.std(axis=0, ddof=1) if len(values) > 1 else None
+    return np.array(shared), values.mean(axis=0) if shared else values, deviation
+
+
+def _points(result, key):
+    epochs = result["epochs"]
+    if key not in LOOKED:
+        return {row["epoch"]: row[key] for row in epochs if key in row}
+    steps = epochs[0]["step"] if epochs else 1
+    return {look["step"] / steps: look[key] for look in result.get("looks", ()) if key in look}
+
+
+def _curve(key, title, limits, lines):
+    with mpl.rc_context(STYLE):
+        figure, axis = _figure(5.2, 3.0 + 0.09 * len(lines))
+        for name, x, mean, deviation in lines:
+            (line,) = axis.plot(x, mean, marker="." if len(x) <= 20 else None, label=name)
+            if deviation is not None:
+                axis.fill_between(x, mean - deviation, mean + deviation, color=line.get_color(), alpha=0.2, linewidth=0)
+        for limit, color, name in zip(limits or (), ("#e08a2e", "#d0554f"), ("at risk", "collapsed"), strict=False):
+            axis.axhline(limit, color=color, linestyle="--", linewidth=1)
+            axis.annotate(name, (1, limit), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=color)
+        if key == "effective_rank":
+            axis.set_yscale("log")
+            axis.yaxis.set_major_formatter("{x:g}")
+            axis.yaxis.set_minor_formatter(NullFormatter())
+        if key.endswith("accuracy"):
+            axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axis.set(title=title, xlabel="epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        if len(lines) > 1:
+            _legend(figure, [line[0] for line in lines])
+        ends = "; ".join(f"{name} ends at {mean[-1]:.3g}" for name, _, mean, _ in lines)
+        return svg(figure, f"{title} over epochs: {ends}")
+
+
+def fractions(groups: list[Group]) -> dict[str, str]:
+    """{classifier: SVG}: accuracy by share of the labels, the mean over seeds of each group, and of the baselines."""
+    tables = [[record.figures.get("by_fraction", {}) for record in group.records] for group in groups]
+    found = {group.name: _by_share(each, "encoder") for group, each in zip(groups[:MOST_LINES], tables, strict=False)}
+    found |= {name: _by_share([line for each in tables for line in each], key) for key, name in BASELINES.items()}
+    shares = sorted({share for each in found.values() for values in each.values() for share in values}, reverse=True)
+    shown = {key: title for key, title in CLASSIFIERS.items() if any(key in each for each in found.values())}
+    if len(shares) < 2:
+        return {}
+    return {
+        key: _bars(title, shares, {name: each[key] for name, each in found.items() if key in each})
+        for key, title in shown.items()
+    }
+
+
+def _bars(title, shares, bars):
+    with mpl.rc_context(STYLE):
+        figure, axis = _figure(5.2, 1.2 + 0.14 * len(bars) * len(shares) + 0.09 * len(bars))
+        for index, (name, values) in enumerate(bars.items()):
+            places = [shares.index(share) + (index + 0.5) * 0.85 / len(bars) for share in values]
+            color = BASELINE_COLOURS.get(name, PALETTE[index % len(PALETTE)])
+            axis.barh(places, list(values.values()), 0.85 / len(bars), label=name, color=color)
+        axis.set_yticks([place + 0.42 for place in range(len(shares))], [f"{100 * share:g} %" for share in shares])
+        axis.invert_yaxis()
+        axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axis.set(title=title, xlabel="test accuracy", ylabel="of the labels")
+        _legend(figure, list(bars))
+        said = "; ".join(
+            f"{name} {', '.join(f'{100 * values[share]:.1f} % with {100 * share:g} %' for share in values)}"
+            for name, values in bars.items()
+        )
+        return svg(figure, f"{title}: test accuracy by share of the labels: {said}")
+
+
+def _legend(figure, names):
+    columns = 2 if max(map(len, names)) > 24 else 3
+    figure.legend(loc="outside lower center", ncols=columns, fontsize=7)
+
+
+def _by_share(tables, row):
+    """{classifier: {share: mean accuracy}} of one row of several evaluations."""
+    values: dict[str, dict[float, list[float]]] = {}
+    for line in (line for each in tables for line in each.get(row, [])):
+        for key in CLASSIFIERS:
+            if key in line:
+                values.setdefault(key, {}).setdefault(line["fraction"], []).append(line[key])
+    return {key: {share: float(np.mean(each)) for share, each in shares.items()} for key, shares in values.items()}
+
+
+def spectrum(values: dict[str, np.ndarray]) -> str:
+    """Singular values of the features, as shares of the largest, by their rank."""
+    with mpl.rc_context(STYLE):
+        figure, axis = _figure(5.2, 3.0)
+        for name, each in values.items():
+            shares = np.maximum(np.asarray(each) / max(each[0], 1e-300), 1e-8)
+            axis.plot(np.arange(1, len(shares) + 1), shares, label=name)
+        axis.set(
+            xscale="log", yscale="log", title="singular values of features", xlabel="rank", ylabel="share of largest"
+        )
+        axis.legend(fontsize=7)
+        return svg(figure, f"singular values of the features of {' and '.join(values)}, by rank")
+
+
+def confusion(counts: np.ndarray, names: list[str]) -> str:
+    """Counts (k, k): rows are true classes, columns those that kNN gives."""
+    with mpl.rc_context(STYLE):
+        side = 1.6 + 0.34 * len(names)
+        figure, axis = _figure(side, side)
+        axis.grid(False)
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        if len(names) <= 20:
+            for row, column in np.ndindex(counts.shape):
+                colour = "white" if shares[row, column] > 0.5 else "black"
+                axis.text(column, row, counts[row, column], ha="center", va="center", color=colour, fontsize=7)
+        axis.set_xticks(range(len(names)), names, rotation=90)
+        axis.set_yticks(range(len(names)), names)
+        axis.set(xlabel="kNN says", ylabel="is")
+        right = np.trace(counts) / max(1, counts.sum())
+        return svg(figure, f"confusion matrix of kNN over {len(names)} classes, {100 * right:.1f} % right")
+
+
+def _figure(width, height):
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def svg(figure: Figure, said: str) -> str:
+    """The figure as an SVG element whose ids are its own, with what it shows in words."""
+    with mpl.rc_context({"svg.hashsalt": f"figure {next(_marks)}"}):
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    element = text.getvalue()
+    element = element[element.index("<svg") :].replace(INK, "currentColor")
+    element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
+    element = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", element, count=1)
+    widest = f'style="max-width:{math.ceil(figure.get_figwidth() * 96)}px"'
+    element = re.sub(r'(<svg[^>]*?) width="[^"]*"', rf"\1 {widest}", element, count=1)
+    said = said.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    return element.replace("<svg", f'<svg role="img" aria-label="{said}"', 1)

@@ -1,0 +1,121 @@
+"""What a report is about: runs, from their folders or from the results of studies, in one form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from simsiam_tf.errors import InputError
+from simsiam_tf.experiments.results import Results, result_of, rows_of
+from simsiam_tf.experiments.study import Study
+from simsiam_tf.settings import files
+from simsiam_tf.settings.types import shown
+
+DEPTH = 3  # folders that are looked into for runs: runs/STUDY/CELL
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run.
+
+    Args:
+        name: As the report calls it.
+        result: As `experiments.results` keeps it: configuration, outcome, figures, epochs, looks, made. Of a run that
+            is not finished there are no figures, and its outcome says so.
+        folder: Its folder, if it is at hand.
+        row: Of the study that it is of, which seeds share; None: of no study.
+    """
+
+    name: str
+    result: dict
+    folder: Path | None = None
+    row: str | None = None
+
+    @property
+    def figures(self) -> dict:
+        return self.result["figures"]
+
+    @property
+    def seed(self) -> int:
+        return self.result["configuration"].get("seed", 0)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in their seed alone: one line of a chart."""
+
+    name: str
+    records: tuple[Record, ...]
+
+
+def of_folders(path: Path) -> list[Record]:
+    """The run in this folder, or all runs below it.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = [path] if (path / "config.yaml").is_file() else sorted(_below(path, DEPTH))
+    if not found:
+        raise InputError(f"RUN_OR_STUDY: {path} holds no run; give a run folder, a folder of runs, or a study")
+    return [_of_folder(folder) for folder in found]
+
+
+def of_study(study: Study, cells: list, results: Results) -> list[Record]:
+    """The finished cells of a study."""
+    found = [(cell, results.find(cell.config)) for cell in cells]
+    return [
+        Record(cell.row, result, _if_there(cell.config.folder), f"{study.name}/{cell.row}")
+        for cell, result in found
+        if result
+    ]
+
+
+def _if_there(folder):
+    return folder if folder.is_dir() else None
+
+
+def groups(records: Iterable[Record]) -> list[Group]:
+    """Seeds of one row, or of one configuration, together, in order of appearance."""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(record.row or json.dumps(_settings(record), sort_keys=True), []).append(record)
+    return [Group(each[0].name, tuple(each)) for each in found.values()]
+
+
+def differences(found: list[Group]) -> list[tuple[str, list[str]]]:
+    """(setting, its value in each group) of every setting that is not the same in all that have it.
+
+    A result that is older than a setting has none of it, and was made as by its default.
+    """
+    settings = [_settings(group.records[0]) for group in found]
+    keys = dict.fromkeys(key for each in settings for key in each)
+    rows = [(key, [shown(each[key]) if key in each else "" for each in settings]) for key in keys]
+    return [(key, values) for key, values in rows if len(set(values) - {""}) > 1]
+
+
+def _settings(record):
+    """All but the seed, and what is only looked at."""
+    own = ("seed", "monitor.", "evaluation.baselines")
+    return {key: value for key, value in record.result["configuration"].items() if not key.startswith(own)}
+
+
+def _below(path, depth):
+    """Run folders below a folder; none within another."""
+    for folder in path.iterdir() if path.is_dir() else ():
+        if (folder / "config.yaml").is_file():
+            yield folder
+        elif depth > 1 and folder.is_dir():
+            yield from _below(folder, depth - 1)
+
+
+def _of_folder(folder):
+    config = files.read(folder / "config.yaml")
+    with suppress(InputError):
+        return Record(config.name, result_of(config, folder), folder)
+    epochs, looks = rows_of(folder / "metrics.csv"), rows_of(folder / "collapse.csv")
+    done = f"{int(epochs[-1]['epoch']) if epochs else 0} of {config.optimizer.epochs} epochs"
+    parts = {"figures": {}, "epochs": epochs, "looks": looks, "made": {}}
+    return Record(config.name, {"configuration": files.flat(config), "outcome": done} | parts, folder)

@@ -1,0 +1,58 @@
+"""The charts: what they draw, what they say in words, and that two of them go together on one page."""
+
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from simsiam_tf.report import plots
+from simsiam_tf.report.records import groups
+
+
+def test_a_line_is_the_mean_over_seeds_where_all_have_a_value(record):
+    (group,) = groups([record(seed=0, loss=[0.0, -1.0, -3.0]), record(seed=1, loss=[-2.0, -2.0])])
+    x, mean, deviation = plots._over_seeds(group, "loss")
+    assert x.tolist() == [1.0, 2.0]
+    assert mean.tolist() == [-1.0, -1.5]
+    np.testing.assert_allclose(deviation, [np.sqrt(2), np.sqrt(0.5)])
+    assert plots._over_seeds(groups([record()])[0], "loss")[2] is None
+
+
+def test_looks_are_drawn_over_epochs(record):
+    x, mean, _ = plots._over_seeds(groups([record()])[0], "effective_rank")
+    assert (x.tolist(), mean.tolist()) == ([0.5, 2.0], [20.0, 40.0])
+
+
+def test_only_what_was_measured_has_a_chart(record):
+    drawn = plots.curves(groups([record()]))
+    assert list(drawn) == ["loss", "effective_rank"]
+    assert "at risk" in drawn["effective_rank"]
+    assert 'aria-label="loss over epochs: run ends at -0.7"' in drawn["loss"]
+
+
+def test_charts_are_xml_with_ids_of_their_own_in_the_pages_ink(record):
+    found = [record("one & <two>"), record("other", optimizer__learning_rate=3)]
+    drawn = [*plots.curves(groups(found)).values(), *plots.fractions(groups(found)).values()]
+    drawn.append(plots.spectrum({"trained": np.array([3.0, 1.0, 0.0])}))
+    drawn.append(plots.confusion(np.eye(3, dtype=int), list("abc")))
+    for each in drawn:
+        assert ElementTree.fromstring(each).attrib["role"] == "img"
+        assert plots.INK not in each
+        assert "currentColor" in each
+    used = [set(re.findall(r"url\(#([^)]+)\)", each)) for each in drawn]
+    assert sum(map(len, used)) == len(set().union(*used))
+
+
+def test_bars_are_means_over_seeds(record):
+    half = {"encoder": [{"fraction": 1.0, "knn_accuracy": 0.7}, {"fraction": 0.1, "knn_accuracy": 0.5}]}
+    found = groups([record("a", seed=0), record("a", seed=1, by_fraction=half)])
+    (bars,) = plots.fractions(found).values()
+    assert "a 60.0 % with 100 %, 40.0 % with 10 %; raw pixels 20.0 % with 100 %" in bars
+    only = {"encoder": half["encoder"][:1]}
+    assert plots.fractions(groups([record(by_fraction=only)])) == {}
+
+
+@pytest.mark.parametrize(("counts", "share"), [([[3, 1], [0, 4]], "87.5"), ([[0, 0], [0, 0]], "0.0")])
+def test_the_confusion_matrix_says_how_much_is_right(counts, share):
+    assert f"over 2 classes, {share} % right" in plots.confusion(np.array(counts), ["a", "b"])

@@ -1,0 +1,67 @@
+"""What a report is about: runs and studies in one form, seeds together, settings that differ."""
+
+import json
+import shutil
+
+import pytest
+
+from simsiam_tf.cli.sweep import parser
+from simsiam_tf.errors import InputError
+from simsiam_tf.experiments.results import Results
+from simsiam_tf.experiments.study import Study
+from simsiam_tf.report.records import differences, groups, of_folders, of_study
+from simsiam_tf.settings import files
+
+
+def test_a_run_and_all_runs_below_a_folder(trained, tmp_path):
+    (only,) = of_folders(trained)
+    figures = json.loads((trained / "result.json").read_text())
+    assert only.name == "run"
+    assert only.figures["knn_accuracy"] == pytest.approx(figures["knn_accuracy"])
+    assert len(only.result["epochs"]) == 4
+    for name in ("a", "study/b", "study/deep/c", "study/deep/too/d"):
+        shutil.copytree(trained, tmp_path / name, ignore=shutil.ignore_patterns("checkpoints", "tensorboard"))
+    assert [record.folder.name for record in of_folders(tmp_path)] == ["a", "b", "c"]
+    shutil.rmtree(tmp_path / "a" / "export", ignore_errors=True)
+    (tmp_path / "a" / "result.json").unlink()
+    unfinished = of_folders(tmp_path)[0]
+    assert unfinished.result["outcome"] == "4 of 4 epochs"
+    assert unfinished.figures == {}
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InputError, match=r"^RUN_OR_STUDY: .*none holds no run; give a run folder, a folder of runs"):
+        of_folders(tmp_path / "none")
+
+
+def test_a_study_has_the_results_that_are_there(trained, tmp_path):
+    config = files.read(trained / "config.yaml")
+    settings = {"base": str(trained / "config.yaml"), "seeds": [0, 1], "rows": [{"name": "all of it"}]}
+    (tmp_path / "mine.yaml").write_text(json.dumps(settings))
+    study = Study.read(tmp_path / "mine.yaml")
+    cells = study.cells(parser, [])[1]
+    assert of_study(study, cells, Results(tmp_path / "results")) == []
+    Results(tmp_path / "results").keep(config, trained)
+    (found,) = of_study(study, cells, Results(tmp_path / "results"))
+    assert (found.name, found.row, found.seed) == ("all of it", "mine/all of it", config.seed)
+    assert found.folder is None
+
+
+def test_seeds_of_a_configuration_are_one_group(record):
+    records = [
+        record("a", seed=0),
+        record("b", seed=1, monitor__knn_epochs=5),
+        record("c", optimizer__learning_rate=0.2),
+        record("d", row="study/d", seed=2),
+        record("d", row="study/d", seed=3, optimizer__learning_rate=0.3),  # an older result has other keys
+    ]
+    found = groups(records)
+    assert [(group.name, [each.name for each in group.records]) for group in found] == [
+        ("a", ["a", "b"]),
+        ("c", ["c"]),
+        ("d", ["d", "d"]),
+    ]
+
+
+def test_settings_that_differ(record):
+    made = [record("a", method__new=1), record("b", optimizer__learning_rate=0.2), record("c", backbone__width=8)]
+    assert differences(groups(made)) == [("optimizer.learning_rate", ["0.1", "0.2", "0.1"])]
+    assert differences(groups([record("a", seed=1), record("b", row="x/b", monitor__knn_epochs=9)])) == []

@@ -1,0 +1,41 @@
+"""The summary in words."""
+
+import pytest
+
+from simsiam_tf.report import words
+from simsiam_tf.report.words import advice, summary
+
+
+def quality(untrained, raw):
+    pairs = {"untrained": untrained, "raw": raw}
+    return {"sentence": "x", "against": {name: {"low": low, "high": high} for name, (low, high) in pairs.items()}}
+
+
+@pytest.mark.parametrize(
+    ("untrained", "raw", "text"),
+    [
+        ((-0.3, -0.1), (0.1, 0.2), words.WORSE),
+        ((-0.1, 0.1), (0.1, 0.2), words.UNDECIDED),
+        ((0.1, 0.2), (-0.1, 0.1), words.PIXELS),
+        ((0.1, 0.2), (-0.2, -0.1), words.PIXELS),
+        ((0.1, 0.2), (0.1, 0.2), words.GOOD),
+    ],
+)
+def test_what_to_try_follows_the_intervals(record, untrained, raw, text):
+    assert advice(record(quality=quality(untrained, raw))) == [text]
+
+
+@pytest.mark.parametrize("outcome", ["collapsed", "diverged", "not converging", "oscillating"])
+def test_a_failed_run_is_told_what_to_try_whatever_its_accuracy(record, outcome):
+    assert advice(record(outcome=outcome)) == [words.ADVICE[outcome]]
+
+
+def test_the_summary_says_verdict_quality_and_advice(record):
+    assert summary(record()) == [
+        "Training: healthy: spread 0.98 of 1/sqrt(d).",
+        "KNN 50.0 % of 300 test images.",
+        words.GOOD,
+    ]
+    unfinished = record(outcome="3 of 9 epochs")
+    unfinished.figures.clear()
+    assert summary(unfinished) == ["Training: 3 of 9 epochs."]
