@@ -33,7 +33,7 @@ def run(arguments: list[str]) -> int:
         if Path(each).is_dir():
             records += of_folders(Path(each))
         else:
-            study, found = _study(each, options.results)
+            study, found = _study(each, options)
             studies.append(study)
             records += found
     if not records:
@@ -53,6 +53,8 @@ def _parser():
     parser.add_argument("--format", type=str, default="html", help="html, csv or latex")
     results = "folder of a study's results"
     parser.add_argument("--results", type=str, default=os.path.join("runs", "results"), help=results)
+    data = "folder that a study of image folders was run on; its name is enough"
+    parser.add_argument("--data", type=str, default=None, help=data)
     parser.add_argument("--title", type=str, default=None, help="of the page")
     details = "runs at most whose images are looked at: a minute for each or less"
     parser.add_argument("--details", type=int, default=3, help=details)
@@ -60,7 +62,7 @@ def _parser():
     return parser
 
 
-def _study(name, folder):
+def _study(name, options):
     from simsiam_tf.experiments import tables
     from simsiam_tf.experiments.results import Results
     from simsiam_tf.experiments.study import Study
@@ -71,7 +73,8 @@ def _study(name, folder):
         study = Study.read(yaml_files.find(name, "studies"))
     except InputError as error:
         raise InputError(f"RUN_OR_STUDY: {name} is neither a folder nor a study ({error}); give one") from error
-    cells, results = study.cells(sweep_parser, [])[1], Results(Path(folder))
+    data = [f"--data.path={options.data}"] if options.data else []
+    cells, results = study.cells(sweep_parser, data)[1], Results(Path(options.results))
     return StudyTables(study, tables.lines(study, cells, results)), of_study(study, cells, results)
 
 
