@@ -15,6 +15,7 @@ from simsiam_tf.settings import yaml_files
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "docs" / name for name in ("study.md", "methods.md")]
 RESULTS = ROOT / "benchmarks" / "results" / "cells"
+PHOTOS = "photos"  # name of the folder that studies of image folders were run on
 SECTION = re.compile(r"(<!-- tables of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -23,7 +24,10 @@ def with_tables(page: str) -> str:
 
     def tables(found):
         study = Study.read(yaml_files.find(found[2], "studies"))
-        return found[1] + markdown(study, study.cells(parser, [])[1], Results(RESULTS)) + found[3]
+        cells = study.cells(parser, [])[1]
+        if cells[0].config.data.source == "folder":
+            cells = study.cells(parser, [f"--data.path={PHOTOS}"])[1]
+        return found[1] + markdown(study, cells, Results(RESULTS)) + found[3]
 
     return SECTION.sub(tables, page)
 
