@@ -1,11 +1,15 @@
 """Features of images, in inference mode, and the checks that every evaluator makes of the arrays it gets."""
 
+import tempfile
 from contextlib import contextmanager
 
 import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.errors import InputError
+
+IN_MEMORY = 4 * 2**30  # bytes of features that are kept in memory
+CHECKED = 65_536  # rows at a time that are looked at for NaN
 
 
 class Extractor:
@@ -22,14 +26,18 @@ class Extractor:
     def __init__(self, model, dtype="float32"):
         self._forward = tf.function(lambda images: tf.cast(model(images, training=False), dtype))
 
-    def __call__(self, batches):
+    def __call__(self, batches, n=None):
         """Features (n, d) of all images in `batches`: an iterable of arrays (b, h, w, 3) of one size b, of
         which only the last may be shorter. It is padded to b, since a new shape would be a new trace (and a
         new compilation).
 
+        Args:
+            n: Of all images, if it is known: features that need more than IN_MEMORY bytes are then kept in a temporary
+                file, which is deleted with them.
+
         Raises InputError if there are no images, or if a batch is larger than the first.
         """
-        features, size = [], None
+        features, size, done = [], None, 0
         for batch in batches:
             images = np.asarray(batch)
             size = size or len(images)
@@ -39,10 +47,25 @@ class Extractor:
                 )
             padding = np.zeros((size - len(images), *images.shape[1:]), images.dtype)
             padded = np.concatenate([images, padding]) if len(padding) else images
-            features.append(self._forward(tf.constant(padded)).numpy()[: len(images)])
+            found = self._forward(tf.constant(padded)).numpy()[: len(images)]
+            if n is None:
+                features.append(found)
+                continue
+            if not done:
+                features = array(n, *found.shape[1:], dtype=found.dtype)
+            features[done : done + len(found)] = found
+            done += len(found)
         if not size:
             raise InputError("batches: no images in them; give at least one")
-        return np.concatenate(features)
+        return np.concatenate(features) if n is None else features[:done]
+
+
+def array(*shape, dtype="float32"):
+    """An empty array, in a temporary file where it is above IN_MEMORY bytes."""
+    if np.prod(shape) * np.dtype(dtype).itemsize <= IN_MEMORY:
+        return np.empty(shape, dtype)
+    with tempfile.TemporaryFile(prefix="simsiam_tf_features_") as file:  # the map outlives the handle
+        return np.memmap(file, dtype, "w+", shape=shape)
 
 
 def extract(model, batches, dtype="float32"):
@@ -87,7 +110,7 @@ def as_features(name, features):
     features = np.asarray(features, dtype=np.float32)
     if features.ndim != 2 or 0 in features.shape:
         raise InputError(f"{name}: shape {features.shape} is not that of features; give (n, d), n and d at least 1")
-    if not np.isfinite(features).all():
+    if not all(np.isfinite(rows).all() for rows in in_batches(features, CHECKED)):
         raise InputError(f"{name}: NaN or infinity among them; give features of an encoder that has not diverged")
     return features
 

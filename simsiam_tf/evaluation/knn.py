@@ -9,6 +9,8 @@ import tensorflow as tf
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.features import as_feature_pair, as_features, as_labels, as_num_classes, full_float32
 
+BANK = 65_536  # rows of the bank at a time
+
 
 @full_float32()
 def knn_predict(
@@ -26,7 +28,7 @@ def knn_predict(
         k: neighbours; all of the bank if it holds fewer.
         temperature: T > 0; the smaller, the more the nearest neighbours count.
         num_classes: by default the largest training label + 1.
-        chunk: test features at a time; bounds memory at chunk x m similarities.
+        chunk: test features at a time; with BANK rows of the bank at a time it bounds the memory.
 
     Raises:
         InputError: shapes that do not fit, NaN or infinity, k < 1, temperature <= 0.
@@ -93,11 +95,36 @@ def _without(rows, similarity, index):
 
 
 def _neighbours(bank, queries, k, chunk):
-    """Yields (similarity, index) of the k nearest rows of the bank, (chunk, k) each; fewer if the bank has fewer."""
-    bank, k = _unit_rows(tf.constant(bank)), min(k, len(bank))
+    """Yields (similarity, index) of the k nearest rows of the bank, (chunk, k) each; fewer if the bank has fewer.
+
+    A bank of more than BANK rows, which may be a memory-mapped file, is read in parts, and the k best of all queries
+    are kept: memory is some copies of BANK x d, chunk x BANK similarities, and what is kept.
+    """
+    k, parts = min(k, len(bank)), range(0, len(bank), BANK)
+    if len(parts) == 1:
+        bank = _unit_rows(tf.constant(bank))
+        for start in range(0, len(queries), chunk):
+            similarity, index = _nearest(tf.constant(queries[start : start + chunk]), bank, k)
+            yield similarity.numpy(), index.numpy()
+        return
+    best = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int32)
+    for first in parts:
+        best = _better(best, _unit_rows(tf.constant(bank[first : first + BANK])), first, queries, k, chunk)
     for start in range(0, len(queries), chunk):
-        similarity, index = _nearest(tf.constant(queries[start : start + chunk]), bank, k)
-        yield similarity.numpy(), index.numpy()
+        yield best[0][start : start + chunk], best[1][start : start + chunk]
+
+
+def _better(best, rows, first, queries, k, chunk):
+    """The k best of those that are known and of the rows of the bank that begin with `first`; of equals the known."""
+    found = []
+    for start in range(0, len(queries), chunk):
+        similarity, index = _nearest(tf.constant(queries[start : start + chunk]), rows, min(k, rows.shape[0]))
+        known = [each[start : start + chunk] for each in best]
+        both = tf.concat([known[0], similarity], axis=1)
+        where = tf.math.top_k(both, min(k, both.shape[1]))
+        indices = tf.gather(tf.concat([known[1], index + first], axis=1), where.indices, batch_dims=1)
+        found.append((where.values.numpy(), indices.numpy()))
+    return tuple(np.concatenate(each) for each in zip(*found, strict=True))
 
 
 @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32)])

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
-from scipy.special import log_softmax
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.evaluation.features import as_feature_pair, as_features, as_labels, as_num_classes, full_float32
+from simsiam_tf.evaluation.features import (
+    IN_MEMORY,
+    as_feature_pair,
+    as_labels,
+    as_num_classes,
+    full_float32,
+)
 
 TRUST = {"sgd": 0.0, "lars": 1e-3}  # LARS's trust coefficient; 0: the gradient as it is
 
@@ -69,7 +74,7 @@ def linear_probe(
         raise InputError(f"optimizer: {optimizer!r} is unknown; give one of {', '.join(TRUST)}")
 
     constants = momentum, weight_decay, TRUST[optimizer]
-    fitted = _fit(x, y, [base_learning_rate], num_classes, batch_size, epochs, constants, repeat, seed)
+    fitted = fit_probes(x, y, [base_learning_rate], num_classes, batch_size, epochs, constants, repeat, seed)
     kernel, bias = fitted[0][0], fitted[1][0]
     if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
         raise InputError(
@@ -80,80 +85,42 @@ def linear_probe(
     return LinearResult(float(np.mean(predictions == y_test)), kernel, bias)
 
 
-@full_float32()
-def choose_rate(
-    features,
-    labels,
-    base_learning_rates,
-    *,
-    optimizer="sgd",
-    batch_size=256,
-    epochs=100,
-    momentum=0.9,
-    weight_decay=0.0,
-    repeat=1,
-    seed=0,
-    most_steps=1000,
-) -> float:
-    """The rate of the smallest cross entropy on held-out features, by probes on the other four fifths of them.
-
-    Stratified fifths, each of them held out once; from 2,000 features on the first only. All rates are trained side by
-    side, on the same batches from the same kernel. Of equals the rate named first is taken; one that diverges only if
-    all do.
-    Not by held-out accuracy, which is as good as chance where a class has one or two labels.
-
-    Args:
-        features: (n, d); labels: (n,) integers from 0.
-        base_learning_rates: candidates; the rest as in `linear_probe`.
-        most_steps: Fewer epochs if they would take more steps than this: on CIFAR-10 at 16 px that chose as the full
-            length does, or the neighbouring rate (pixels, untrained encoder; 100 to 10,000 labels).
-
-    Raises:
-        InputError: shapes that do not fit, NaN or infinity.
-    """
-    x = as_features("features", features)
-    y = as_labels("labels", labels, len(x))
-    num_classes, fold = int(y.max()) + 1, _folds(y, seed)
-    loss = np.zeros(len(base_learning_rates))
-    for held_out in range(1 if len(x) >= 2000 else fold.max() + 1):
-        known, asked = fold != held_out, fold == held_out
-        if not known.any():  # a single label
-            break
-        steps = max(1, known.sum() * repeat // batch_size)
-        few = min(epochs, max(1, most_steps // steps))
-        options = num_classes, batch_size, few, (momentum, weight_decay, TRUST[optimizer]), repeat, seed
-        kernels, biases = _fit(x[known], y[known], base_learning_rates, *options)
-        with np.errstate(invalid="ignore", over="ignore"):
-            logits = (x[asked] @ kernels + biases[:, None]).astype(np.float64)  # (rates, n, k)
-            shares = log_softmax(logits, axis=2)
-        loss -= shares[:, np.arange(len(shares[0])), y[asked]].sum(axis=1)
-    return base_learning_rates[int(np.where(np.isfinite(loss), loss, np.inf).argmin())]
-
-
-def _folds(labels, seed, folds=5):
-    """For each label the number of its part: classes are shuffled and dealt out one after the other."""
-    order = np.random.default_rng([seed, 2]).permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
-    fold = np.empty(len(labels), int)
-    fold[order] = np.arange(len(labels)) % folds
-    return fold
-
-
-def _fit(x, y, base_learning_rates, num_classes, batch_size, epochs, constants, repeat, seed):
+def fit_probes(x, y, base_learning_rates, num_classes, batch_size, epochs, constants, repeat, seed):
     """Kernels (rates, d, k) and biases (rates, k) after training; one that has diverged holds NaN or infinity."""
     batch, rates = min(batch_size, len(x) * repeat), len(base_learning_rates)
     peaks = np.repeat(np.float64(base_learning_rates) * batch / 256, num_classes)  # (rates * k,)
     kernel = np.random.default_rng([seed, 0]).normal(0.0, 0.01, (x.shape[1], num_classes)).astype(np.float32)
     kernel, bias = np.tile(kernel, rates), np.zeros(rates * num_classes, np.float32)
-    images, targets = tf.constant(x), tf.constant(y, tf.int32)
     state = [tf.constant(value) for value in (kernel, bias, np.zeros_like(kernel), np.zeros_like(bias))]
+    parts = _Parts(x, y)
     for epoch in range(epochs):
         rate = np.float32(peaks * (1 + np.cos(np.pi * epoch / epochs)) / 2)
-        order = tf.constant(epoch_order(len(x), repeat, batch, epoch, seed), tf.int32)
         scalars = [tf.constant(np.float32(value)) for value in constants]
-        state = _train_epoch(images, targets, order, tf.constant(num_classes), tf.constant(rate), *scalars, *state)
+        for images, targets, order in parts(epoch_order(len(x), repeat, batch, epoch, seed)):
+            state = _train_epoch(images, targets, order, tf.constant(num_classes), tf.constant(rate), *scalars, *state)
     kernel, bias = (value.numpy() for value in state[:2])
     return kernel.reshape(-1, rates, num_classes).swapaxes(0, 1), bias.reshape(rates, num_classes)
+
+
+class _Parts:
+    """The batches of an epoch with the features that they read: all at once, or, of more than IN_MEMORY bytes, as many
+    at a time as are a quarter of that. Features may be a memory-mapped file.
+    """
+
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+        self.whole = (tf.constant(x), tf.constant(y, tf.int32)) if x.nbytes <= IN_MEMORY else None
+
+    def __call__(self, order):
+        """Yields (features, labels, order among these)."""
+        if self.whole:
+            yield *self.whole, tf.constant(order, tf.int32)
+            return
+        steps = max(1, IN_MEMORY // 4 // (order.shape[1] * self.x[0].nbytes))
+        for start in range(0, len(order), steps):
+            rows = order[start : start + steps]
+            local = np.arange(rows.size, dtype=np.int32).reshape(rows.shape)
+            yield tf.constant(self.x[rows.ravel()]), tf.constant(self.y[rows.ravel()], tf.int32), tf.constant(local)
 
 
 def epoch_order(n, repeat, batch, epoch, seed):

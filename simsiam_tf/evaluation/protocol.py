@@ -9,7 +9,8 @@ import numpy as np
 from simsiam_tf.data.subsets import stratified_subset
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.knn import choose_neighbors, knn_accuracy
-from simsiam_tf.evaluation.linear import choose_rate, linear_probe
+from simsiam_tf.evaluation.linear import linear_probe
+from simsiam_tf.evaluation.rate import choose_rate
 
 FRACTIONS = (1.0, 0.1, 0.01)
 # What "auto" chooses from; the papers' own (Aczel 2021, sec. 2.2) come first and win a tie.
@@ -58,7 +59,9 @@ def evaluate_features(
     train_features, train_labels = np.asarray(train_features), np.asarray(train_labels)
     rows = []
     for fraction, subset, index in label_subsets(train_labels, fractions, subsets, seed):
-        known = train_features[index], train_labels[index], test_features, test_labels
+        # All of them as they are: they may be a file that is larger than the memory.
+        features = train_features if fraction == 1 else train_features[index]
+        known = features, train_labels[index], test_features, test_labels
         options = {"repeat": round(1 / fraction), "seed": seed, **linear_options}
         rates = _candidates(base_learning_rate, RATES)
         own_k, own_t = choose(*known[:2], k, temperature)

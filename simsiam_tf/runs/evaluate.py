@@ -87,7 +87,7 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
     def features(model):
         extractor = Extractor(model)
         return [
-            extractor(part.batches(forward_batch(config.data.image_size), crop=config.data.image_size))
+            extractor(part.batches(forward_batch(config.data.image_size), crop=config.data.image_size), len(part))
             for part in images
         ]
 

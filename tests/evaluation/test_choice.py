@@ -6,9 +6,11 @@ from scipy.special import softmax
 from sklearn.metrics import log_loss
 
 from simsiam_tf.evaluation import linear
+from simsiam_tf.evaluation import rate as module
 from simsiam_tf.evaluation.knn import choose_neighbors, knn_predict
-from simsiam_tf.evaluation.linear import choose_rate, linear_probe
+from simsiam_tf.evaluation.linear import linear_probe
 from simsiam_tf.evaluation.protocol import NEIGHBORS, RATES, TEMPERATURES, evaluate_features, summarise
+from simsiam_tf.evaluation.rate import choose_rate
 
 KS, TEMPERATURES_HERE = (30, 9, 3, 1), (0.5, 0.05)
 
@@ -55,7 +57,7 @@ def test_a_single_label_chooses_the_first():
 
 def test_rates_side_by_side_are_rates_one_by_one():
     x, y = classes_of(300)
-    kernels, biases = linear._fit(x, y, [3.0, 0.1], 5, 64, 4, (0.9, 0.0, 0.0), 1, 2)
+    kernels, biases = linear.fit_probes(x, y, [3.0, 0.1], 5, 64, 4, (0.9, 0.0, 0.0), 1, 2)
     for rate, kernel, bias in zip([3.0, 0.1], kernels, biases, strict=True):
         alone = linear_probe(x, y, x, y, base_learning_rate=rate, batch_size=64, epochs=4, seed=2)
         np.testing.assert_allclose(kernel, alone.kernel, atol=1e-5)
@@ -67,7 +69,7 @@ def test_the_rate_is_the_one_of_the_smallest_held_out_cross_entropy(scale):
     """Features a hundred times as large want a rate ten thousand times as small."""
     x, y = classes_of(400, noise=1.0)
     x *= scale
-    rates, fold = (30.0, 1e-1, 1e-5, 1e-9), linear._folds(y, 0)
+    rates, fold = (30.0, 1e-1, 1e-5, 1e-9), module._folds(y, 0)
     scores = dict.fromkeys(rates, 0.0)
     for rate in rates:
         for held in range(5):
@@ -79,9 +81,27 @@ def test_the_rate_is_the_one_of_the_smallest_held_out_cross_entropy(scale):
     assert choose_rate(x, y, rates, epochs=10) == min(scores, key=scores.get)
 
 
-def test_one_label_a_class_chooses_a_rate_that_is_not_sure_of_itself():
-    """No held-out label can be guessed; a classifier that is sure of a wrong one loses most."""
-    assert choose_rate(10 * np.eye(5, dtype=np.float32), np.arange(5), (30.0, 1.0, 0.01), epochs=20) == 0.01
+def test_one_label_a_class_chooses_the_least_rate_that_fits_most_of_them():
+    """No held-out label could be guessed."""
+    x, y = np.random.default_rng(0).normal(size=(8, 20)).astype(np.float32), np.arange(8)
+    rates = (30.0, 1.0, 0.1, 0.003, 1e-6)
+    right = {rate: linear_probe(x, y, x, y, base_learning_rate=rate, epochs=20).accuracy for rate in rates}
+    fitting = [rate for rate in rates if right[rate] == 1]
+    assert 1 < len(fitting) < len(rates)
+    assert choose_rate(x, y, rates, epochs=20) == min(fitting)
+
+
+def test_a_class_of_one_label_is_not_asked_of_a_probe_that_never_saw_it(monkeypatch):
+    """One probe knows all classes that it has seen; the other doubts everything, and would win by lone labels."""
+    labels = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 3, 4, 5])
+    x = np.eye(len(labels), dtype=np.float32)  # so that a kernel holds the logits of each image
+
+    def probes(known, y, *given):
+        seen, own = np.isin(labels, y)[:, None], labels[:, None] == np.arange(6)
+        return np.float32([own * np.where(seen, 5.0, -99.0), np.zeros((14, 6))]), np.zeros((2, 6))
+
+    monkeypatch.setattr(module, "fit_probes", probes)
+    assert choose_rate(x, labels, (1.0, 1e-7)) == 1.0
 
 
 def test_a_rate_that_diverges_is_not_chosen():
@@ -92,9 +112,9 @@ def test_a_rate_that_diverges_is_not_chosen():
 
 def test_folds_hold_every_class_in_proportion():
     y = np.repeat([0, 1, 2], [50, 25, 5])
-    fold = linear._folds(y, 1)
+    fold = module._folds(y, 1)
     assert [np.bincount(y[fold == part]).tolist() for part in range(5)] == [[10, 5, 1]] * 5
-    assert not np.array_equal(fold, linear._folds(y, 2))
+    assert not np.array_equal(fold, module._folds(y, 2))
 
 
 def test_auto_never_sees_the_test_labels():

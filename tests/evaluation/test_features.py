@@ -1,11 +1,14 @@
 """Extraction does not depend on the batches, traces once, and runs in inference mode."""
 
+import tempfile
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from simsiam_tf.errors import InputError
+from simsiam_tf.evaluation import features as module
 from simsiam_tf.evaluation import knn, linear
 from simsiam_tf.evaluation.features import Extractor, as_labels, extract, full_float32, in_batches, raw_pixels
 
@@ -138,3 +141,15 @@ def test_evaluators_multiply_in_full_float32(module, product, evaluate, monkeypa
     monkeypatch.setattr(module, product, spy)
     evaluate()
     assert seen == [False]
+
+
+def test_many_features_are_kept_in_a_file_that_goes_with_them(encoder, monkeypatch, tmp_path):
+    pictures = images(10)
+    expected = Extractor(encoder)(in_batches(pictures, 4))
+    assert isinstance(Extractor(encoder)(in_batches(pictures, 4), 10), np.ndarray)
+    monkeypatch.setattr(module, "IN_MEMORY", expected.nbytes - 1)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    found = Extractor(encoder)(in_batches(pictures, 4), 10)
+    assert isinstance(found, np.memmap)
+    np.testing.assert_array_equal(found, expected)
+    assert list(tmp_path.iterdir()) == []  # it has no name already

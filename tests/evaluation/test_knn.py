@@ -174,3 +174,28 @@ def test_bad_input_is_named(change, message):
     }
     with pytest.raises(InputError, match=message):
         knn_predict(**{**arguments, **change})
+
+
+@pytest.mark.parametrize("k", [1, 5, 50, 200])
+def test_a_bank_in_parts_is_the_bank(monkeypatch, k):
+    """Equal rows lie in several parts, and k may be above what one part has."""
+    generator = np.random.default_rng(0)
+    bank, queries = generator.normal(size=(40, 6)), generator.normal(size=(33, 6))
+    bank = np.concatenate([bank, bank, bank * 2]).astype(np.float32)  # 120 rows, each direction three times
+    labels = generator.integers(0, 5, len(bank))
+    whole = knn_predict(bank, labels, queries, k, 0.1, chunk=10)
+    whole_best = [np.concatenate(each) for each in zip(*knn._neighbours(bank, np.float32(queries), k, 10), strict=True)]
+    for rows in (7, 16, 119):
+        monkeypatch.setattr(knn, "BANK", rows)
+        best = [np.concatenate(each) for each in zip(*knn._neighbours(bank, np.float32(queries), k, 10), strict=True)]
+        np.testing.assert_allclose(best[0], whole_best[0], atol=1e-6)
+        assert len(np.unique(best[1][0])) == min(k, 120)
+        np.testing.assert_array_equal(knn_predict(bank, labels, queries, k, 0.1, chunk=10), whole)
+
+
+def test_of_equals_in_two_parts_the_first_is_taken(monkeypatch):
+    bank = np.tile(np.eye(2, dtype=np.float32), (6, 1))
+    monkeypatch.setattr(knn, "BANK", 4)
+    ((similarity, index),) = knn._neighbours(bank, np.float32([[1, 0]]), 5, 8)
+    assert index.tolist() == [[0, 2, 4, 6, 8]]
+    assert similarity.tolist() == [[1] * 5]

@@ -85,7 +85,7 @@ def test_lars_is_that_of_the_official_code(decay):
 
 def test_probes_side_by_side_are_scaled_by_themselves():
     x, y = blobs(100)
-    kernels, biases = linear._fit(x, y, [3.0, 0.1], 4, 32, 4, (0.9, 0.0, 1e-3), 1, 2)
+    kernels, biases = linear.fit_probes(x, y, [3.0, 0.1], 4, 32, 4, (0.9, 0.0, 1e-3), 1, 2)
     for kernel, bias, rate in zip(kernels, biases, (3.0, 0.1), strict=True):
         alone = linear_probe(x, y, x, y, base_learning_rate=rate, optimizer="lars", batch_size=32, epochs=4, seed=2)
         np.testing.assert_allclose(kernel, alone.kernel, atol=1e-6)
@@ -214,3 +214,17 @@ def test_bad_input_is_named(change, message):
     arguments = {"train_features": ones, "train_labels": labels, "test_features": ones, "test_labels": labels}
     with pytest.raises(InputError, match=message):
         linear_probe(**{**arguments, **change})
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_features_that_do_not_fit_give_the_same_probe(monkeypatch, tmp_path, steps):
+    """They are read from their file, some steps at a time."""
+    x, y = blobs(200)
+    np.save(tmp_path / "x.npy", x.astype(np.float32))
+    options = {"batch_size": 32, "epochs": 3, "base_learning_rate": 1.0}
+    whole = linear_probe(x, y, x, y, **options)
+    monkeypatch.setattr(linear, "IN_MEMORY", 4 * steps * 32 * 10 * 4)
+    stored = np.load(tmp_path / "x.npy", mmap_mode="r")
+    read = linear_probe(stored, y, x, y, **options)
+    np.testing.assert_array_equal(read.kernel, whole.kernel)
+    np.testing.assert_array_equal(read.bias, whole.bias)
