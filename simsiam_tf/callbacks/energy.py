@@ -1,5 +1,6 @@
 """Energy of each epoch, where the extra `simsiam-tf[energy]` is installed."""
 
+import logging
 from importlib.util import find_spec
 
 import keras
@@ -18,6 +19,7 @@ class EnergyMeter(keras.callbacks.Callback):
         # Here, as it takes a while and few have it.
         from codecarbon import OfflineEmissionsTracker
 
+        logging.getLogger("codecarbon").disabled = True  # it speaks before it reads its level
         # The country only decides codecarbon's own figure for CO2, which is not used.
         self._tracker = OfflineEmissionsTracker(
             country_iso_code="FRA", tracking_mode="process", output_methods=[], log_level="critical"
