@@ -26,6 +26,7 @@ VARIANTS = {  # what else looks across devices, beside the methods as they are
     "swav/end to end": {"stop_gradient": False},
     "alternating/bank": {"target": "bank", "predictor": "none"},
     "moco/symmetric": {"symmetric": True},
+    "classifier/frozen": {"encoder_ratio": 0.0},
 }
 
 
@@ -58,7 +59,7 @@ def small(name):
 def build(name, seed=0, total_steps=None, rate=0.5, **settings):
     """The method, compiled, its optimizer built."""
     augmenter = recipe("none", image_size=SIDE, min_area=0.3, flip=0.5)  # others take seconds to compile
-    facts = {"steps_per_epoch": STEPS, "num_images": BATCH * STEPS}
+    facts = {"steps_per_epoch": STEPS, "num_images": BATCH * STEPS, "num_classes": CLASSES}
     options = small(name) | facts | settings
     model = METHODS[name](backbone(seed), augmenter, seed=seed, total_steps=total_steps, **options)
     model.compile(make_optimizer(model, STEPS, learning_rate=rate, batch_size=BATCH, epochs=2))

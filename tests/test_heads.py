@@ -198,7 +198,7 @@ class TestBoth:
 
     def test_config(self, head_of):
         arguments = {"hidden_dim": 5, "output_dim": 4, "num_layers": 3}
-        arguments |= {"hidden_norm": False, "output_norm": "affine", "seed": 8}
+        arguments |= {"hidden_norm": False, "output_norm": "affine", "input_norm": True, "seed": 8}
         head = head_of(**arguments, name="other", dtype="mixed_bfloat16")
         config = head.get_config()
         assert set(inspect.signature(MLP).parameters) - {"kwargs", "name"} == set(arguments)

@@ -3,6 +3,7 @@
 from simsiam_tf.callbacks.collapse import CollapseMonitor
 from simsiam_tf.callbacks.divergence import DivergenceMonitor
 from simsiam_tf.callbacks.features import MonitorImages
+from simsiam_tf.callbacks.held_out import HeldOut
 from simsiam_tf.callbacks.knn import KNNMonitor
 from simsiam_tf.callbacks.linear import LinearProbe
 from simsiam_tf.callbacks.progress import ProgressBar
@@ -12,6 +13,7 @@ from simsiam_tf.callbacks.views import ViewImages, view_grid
 __all__ = [
     "CollapseMonitor",
     "DivergenceMonitor",
+    "HeldOut",
     "KNNMonitor",
     "LinearProbe",
     "MonitorImages",

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from simsiam_tf.duration import duration
 
 SHOWN = {"loss": "loss {:.3f}", "knn_accuracy": "kNN {:.1%}", "probe_accuracy": "probe {:.1%}"}
+SHOWN |= {"val_accuracy": "held-out labels {:.1%}"}
 
 
 class ProgressBar(keras.callbacks.Callback):

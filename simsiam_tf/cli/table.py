@@ -18,6 +18,8 @@ def print_result(result: dict) -> None:
     """The table, if there are accuracies; whether the encoder is any good; and the verdict of its training."""
     if "by_fraction" in result:
         _print_table(result)
+    if "classifier" in result:
+        _print_classifier(result["classifier"])
     if "quality" in result:
         print(fill(result["quality"]["sentence"], WIDTH))
     if "verdict" in result:
@@ -53,6 +55,19 @@ def _print_table(result):
         for key in (key for key in rows[0] if key.endswith("_accuracy")):
             classifier, cells = CLASSIFIERS.get(key, key.removesuffix("_accuracy")), [_cell(row, key) for row in rows]
             table.add_row(TITLES[name], classifier, *cells, style="bold" if name == "encoder" else None)
+    Console(width=100).print(table)
+
+
+def _print_classifier(found):
+    """What it learned from, and how it does on images that it did not learn from."""
+    table = Table(title="Classifier, accuracy in %")
+    cells = {"labels": found["labels"], "of them held out": found["held_out"], "epoch": found["epoch"]}
+    for key, title in (("held_out_accuracy", "held-out labels"), ("test_accuracy", "test images")):
+        if key in found:
+            cells[title] = f"{100 * found[key]:.1f}"
+    for title in cells:
+        table.add_column(title, justify="right")
+    table.add_row(*map(str, cells.values()))
     Console(width=100).print(table)
 
 

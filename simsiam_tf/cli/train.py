@@ -10,6 +10,7 @@ from simsiam_tf.cli.tensorflow import quiet_tensorflow
 from simsiam_tf.experiments.results import outcome
 from simsiam_tf.settings import files
 from simsiam_tf.settings.paths import check_data
+from simsiam_tf.settings.schema import Config
 
 
 def run(arguments: list[str]) -> int:
@@ -18,10 +19,20 @@ def run(arguments: list[str]) -> int:
     _, config = files.parse(parser, files.file_first(arguments, "cifar10"))
     check_data(config.data)
 
-    if config.training.compilation_cache:  # read once, when TensorFlow is loaded
+    compilation_cache(config)
+    quiet_tensorflow()
+    return train_and_report(config)
+
+
+def compilation_cache(config: Config) -> None:
+    """Tell TensorFlow, which reads it once, when it is loaded."""
+    if config.training.compilation_cache:
         flag = f"--tf_xla_persistent_cache_directory={config.training.compilation_cache}"
         os.environ["TF_XLA_FLAGS"] = f"{os.environ.get('TF_XLA_FLAGS', '')} {flag}".strip()
-    quiet_tensorflow()
+
+
+def train_and_report(config: Config) -> int:
+    """Train, print the result, and make an exit code of it."""
     from simsiam_tf.cli.table import print_result
     from simsiam_tf.runs.train import pretrain
 

@@ -5,7 +5,7 @@ import numpy as np
 from simsiam_tf.errors import InputError
 
 # Every use draws from a stream of its own, so that a hold-out split never correlates with an epoch's order.
-STREAMS = {"epoch": 1, "holdout": 2, "fraction": 3, "limit": 4}
+STREAMS = {"epoch": 1, "holdout": 2, "fraction": 3, "limit": 4, "early": 5}
 
 
 def generator(seed, stream, part=0):
@@ -19,13 +19,14 @@ def generator(seed, stream, part=0):
     return np.random.default_rng((seed, STREAMS[stream], part))
 
 
-def holdout(n_or_labels, fraction, seed):
+def holdout(n_or_labels, fraction, seed, stream="holdout"):
     """Split rows into (rest, held out), stratified when labels are given: every class then stays in the rest.
 
     Args:
         n_or_labels: number of rows, or their labels, int (n,).
         fraction: share to hold out, inside (0, 1); rounded to whole rows, per class with labels.
         seed: 0 or a positive int.
+        stream: a key of `STREAMS`.
 
     Returns:
         Two sorted int64 arrays of row numbers, disjoint, together all rows.
@@ -42,7 +43,7 @@ def holdout(n_or_labels, fraction, seed):
     held = []
     for part, group in enumerate(groups):
         count = min(_rounded(fraction * len(group)), len(group) - 1)
-        held.append(generator(seed, "holdout", part).permutation(group)[:count])
+        held.append(generator(seed, stream, part).permutation(group)[:count])
     held = np.sort(np.concatenate(held)) if held else np.empty(0, np.int64)
     if not 0 < len(held) < n:
         raise InputError(

@@ -27,13 +27,17 @@ def label_subsets(labels, fractions=FRACTIONS, subsets=3, seed=0):
     for fraction in fractions:
         if not 0 < fraction <= 1:
             raise InputError(f"fractions: {fraction} is no share; give numbers above 0, up to 1")
-        if fraction == 1:
-            yield fraction, 0, np.arange(len(labels))
-            continue
-        for subset in range(subsets):
-            # Hashed, so that subset 1 of seed 0 is not subset 0 of seed 1.
-            draw = int(np.random.SeedSequence([seed, subset]).generate_state(1)[0] >> 1)
-            yield fraction, subset, stratified_subset(labels, fraction, draw)
+        for subset in range(1 if fraction == 1 else subsets):
+            yield fraction, subset, label_subset(labels, fraction, subset, seed)
+
+
+def label_subset(labels, fraction, subset=0, seed=0):
+    """Sorted rows of one of these draws."""
+    if fraction == 1:
+        return np.arange(len(labels))
+    # Hashed, so that subset 1 of seed 0 is not subset 0 of seed 1.
+    draw = int(np.random.SeedSequence([seed, subset]).generate_state(1)[0] >> 1)
+    return stratified_subset(labels, fraction, draw)
 
 
 def evaluate_features(

@@ -21,14 +21,15 @@ DECODING = "EXIF orientation applied, transparency over white, 16-bit gray to 8 
 DIGITS = "these pictures themselves are enlarged with BICUBIC; files, as everywhere, with BILINEAR"
 
 
-def contract(config, format: str, dimension: int, steps: int | None) -> dict:
+def contract(config, format: str, dimension: int, steps: int | None, class_names: list[str] | None = None) -> dict:
     """The contract of an export.
 
     Args:
         config: `Config` of the run.
         format: A key of `formats.ENDINGS`.
-        dimension: d of the features.
+        dimension: d of the output.
         steps: Training steps that the weights have seen; None if none here.
+        class_names: Of a classifier, whose output is their probabilities; None: it is features.
     """
     b, torch = config.backbone, format in STATE
     conv1, maxpool = STEMS[b.stem]
@@ -42,7 +43,7 @@ def contract(config, format: str, dimension: int, steps: int | None) -> dict:
             "normalization": "outside: (pixels / 255 - mean) / std, as in network" if torch else "inside",
         },
         "frame": frame_rule(config.data.image_size) | {"decoding": DECODING},
-        "output": {"dtype": "float32", "dimension": dimension},
+        "output": {"dtype": "float32", "dimension": dimension} | ({"class_names": class_names} if class_names else {}),
         "network": {
             "name": b.name,
             "stem": b.stem,

@@ -76,6 +76,19 @@ def save_keras(backbone, path: Path) -> None:
     backbone.save(path)
 
 
+def load_keras(path: Path):
+    """The network of a .keras file.
+
+    Raises:
+        InputError: it does not load, or it wants to run code of its own.
+    """
+    try:
+        return keras.models.load_model(path, safe_mode=True)
+    except Exception as error:  # a damaged or hostile file can fail in any way
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise InputError(f"RUN: {path} cannot be loaded ({reason}); export or train it again") from error
+
+
 def _keras(backbone, path, contract):
     save_keras(backbone, path)
     loaded = keras.models.load_model(path, safe_mode=True)

@@ -6,19 +6,21 @@ from pathlib import Path
 
 from simsiam_tf.errors import InputError
 
+# Of a run that learns from labels, these have the whole classifier.
+NETWORKS = ("keras", "saved_model", "onnx")
 # Of the last two, weights without a program, `runs.transfer` writes the files; of the others `interop.export`.
 ENDINGS = {"keras": ".keras", "saved_model": "", "onnx": ".onnx", "pytorch": ".pth.tar", "torchvision": ".pth"}
 
 
-def output_path(format: str, given: str | None, folder: Path) -> Path:
-    """Where an export goes: `given`, or backbone with the format's ending in `folder`.
+def output_path(format: str, given: str | None, folder: Path, part: str = "backbone") -> Path:
+    """Where an export goes: `given`, or a part of the run, with the format's ending, in `folder`.
 
     Raises:
         InputError: unknown format, an ending that is not the format's, or the file or its sidecar is there.
     """
     if format not in ENDINGS:
         raise InputError(f"format: {format!r} is unknown; give one of {', '.join(ENDINGS)}")
-    path = Path(given) if given else folder / f"backbone{ENDINGS[format]}"
+    path = Path(given) if given else folder / f"{part}{ENDINGS[format]}"
     if not path.name.endswith(ENDINGS[format]):
         raise InputError(f"output: {path} does not end in {ENDINGS[format]}, which format {format} needs; rename it")
     for each in (path, sidecar(path)):

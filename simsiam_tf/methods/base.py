@@ -15,6 +15,9 @@ from simsiam_tf.networks.heads import MLP
 from simsiam_tf.optimizers import Group
 from simsiam_tf.settings.methods import MethodSettings
 
+# What a method knows of the run; each is an attribute.
+FACTS = ("seed", "total_steps", "steps_per_epoch", "num_images", "num_classes", "micro_batches")
+
 
 class Method(TrainStep):
     """A backbone in self-supervised training.
@@ -34,6 +37,7 @@ class Method(TrainStep):
         total_steps: Steps of the whole training, for what follows a schedule; None: it stays as it begins.
         steps_per_epoch: Steps of an epoch, for methods that do something once in each.
         num_images: Training images, for methods that keep something for each of them.
+        num_classes: Classes of the labels, for methods that learn from these.
         micro_batches: Equal parts that a batch is taken in, their gradients added up, which saves memory. BatchNorm,
             negatives and the assignments of clusters see one part at a time.
         **settings: fields of `Settings`, and keras.Model's name, trainable and dtype.
@@ -78,6 +82,7 @@ class Method(TrainStep):
         total_steps=None,
         steps_per_epoch=None,
         num_images=None,
+        num_classes=None,
         micro_batches=1,
         **settings,
     ):
@@ -100,7 +105,7 @@ class Method(TrainStep):
             self.average.set_weights(backbone.get_weights())
             self.average.trainable = False
         self.seed, self.total_steps, self.micro_batches = seed, total_steps, micro_batches
-        self.steps_per_epoch, self.num_images = steps_per_epoch, num_images
+        self.steps_per_epoch, self.num_images, self.num_classes = steps_per_epoch, num_images, num_classes
         augmenter = recipe("cifar10", image_size=32) if augmenter is None else augmenter
         self.augmenters = self._one_for_each_view(augmenter)
         self.use_augmenter(augmenter)
@@ -214,8 +219,7 @@ class Method(TrainStep):
         return super().get_config() | {
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "augmenter": keras.saving.serialize_keras_object(alike or list(self.augmenters)),
-            "seed": self.seed,
-            **{key: getattr(self, key) for key in ("total_steps", "steps_per_epoch", "num_images", "micro_batches")},
+            **{key: getattr(self, key) for key in FACTS},
             **self.settings.arguments(),
         }
 

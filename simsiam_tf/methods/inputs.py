@@ -38,18 +38,26 @@ def check_images(x):
         _check_range(images[:1000])
 
 
-def check_labels(x, y, callbacks):
-    """Refuse labels that a `LinearProbe` among the callbacks has no class for.
+def check_labels(model, x, y, callbacks):
+    """Refuse labels that the model, or a `LinearProbe` among the callbacks, has no class for.
 
     Args:
         x, y: As `fit` gets them; of a tf.data.Dataset the first batch is looked at.
 
     Raises:
-        InputError: they are not from 0 to its num_classes - 1.
+        InputError: they are not from 0 to num_classes - 1, or the model learns from labels and there are none.
     """
-    classes = [callback.num_classes for callback in callbacks or () if hasattr(callback, "num_classes")]
-    if classes and isinstance(x, tf.data.Dataset) and isinstance(x.element_spec, tuple) and len(x.element_spec) > 1:
-        y = next(iter(x.take(1)), (None, None))[1]
+    learned = "labels" in model.reads
+    readers = [*(callbacks or ()), *([model] if learned else ())]
+    counts = [getattr(reader, "num_classes", None) for reader in readers]
+    classes = [count for count in counts if count is not None]
+    labelled = y is not None
+    if isinstance(x, tf.data.Dataset):
+        labelled = isinstance(x.element_spec, tuple) and len(x.element_spec) > 1
+        if classes and labelled:
+            y = next(iter(x.take(1)), (None, None))[1]
+    if learned and not labelled and isinstance(x, tf.data.Dataset | np.ndarray | tf.Tensor | dict):
+        raise InputError(f"labels: none given, but {type(model).__name__} learns from them; give fit(images, labels)")
     if classes and isinstance(y, np.ndarray | tf.Tensor | list) and len(y):
         low, high = int(np.min(y)), int(np.max(y))
         if low < 0 or high >= min(classes):

@@ -29,14 +29,15 @@ class TrainStep(keras.Model):
         """As Keras's, after a look at what it was given.
 
         Raises:
-            InputError: images that are none, weights, a loss from `compile`, or labels that a probe has no class for.
+            InputError: images that are none, weights, a loss from `compile`, labels that there is no class for, or none
+                where they are learned.
         """
         check_compiled(self)
         for key in ("class_weight", "sample_weight"):
             if options.get(key) is not None:
-                raise InputError(f"{key}: {type(self).__name__} learns without labels and weights; leave it out")
+                raise InputError(f"{key}: {type(self).__name__} weighs all images alike; leave it out")
         check_images(x)
-        check_labels(x, y, callbacks)
+        check_labels(self, x, y, callbacks)
         return super().fit(x, y, batch_size, epochs, verbose, callbacks, *arguments, **options)
 
     def train_step(self, data):

@@ -21,6 +21,7 @@ class MLP(keras.layers.Layer):
         hidden_norm: BatchNorm in the hidden layers.
         output_norm: BatchNorm on the output: "none", "plain" (neither scale nor offset), "scale" (without
             offset) or "affine".
+        input_norm: BatchNorm of the input, with neither scale nor offset.
         seed: Integer; the initial weights depend on it, on the role and on the layer's place only.
         name: Role of the MLP, such as "projector"; two roles of one seed get different weights.
 
@@ -29,7 +30,16 @@ class MLP(keras.layers.Layer):
     """
 
     def __init__(
-        self, hidden_dim, output_dim, num_layers=2, hidden_norm=True, output_norm="none", seed=0, name="mlp", **kwargs
+        self,
+        hidden_dim,
+        output_dim,
+        num_layers=2,
+        hidden_norm=True,
+        output_norm="none",
+        input_norm=False,
+        seed=0,
+        name="mlp",
+        **kwargs,
     ):
         super().__init__(name=name, **kwargs)
         for key, size in {"hidden_dim": hidden_dim, "output_dim": output_dim, "num_layers": num_layers}.items():
@@ -42,11 +52,14 @@ class MLP(keras.layers.Layer):
         self.num_layers = num_layers
         self.hidden_norm = hidden_norm
         self.output_norm = output_norm
+        self.input_norm = input_norm
         self.seed = seed
 
     def build(self, input_shape):
         self.stages = []
         width = input_shape[-1]
+        if self.input_norm:
+            self._add(BatchNorm(**OUTPUT_NORMS["plain"], name="bn0", dtype=self.dtype_policy), width)
         hidden = (self.hidden_dim, {} if self.hidden_norm else None, True)
         output = (self.output_dim, OUTPUT_NORMS[self.output_norm], False)
         for index, (units, norm, relu) in enumerate([hidden] * (self.num_layers - 1) + [output], start=1):
@@ -72,5 +85,5 @@ class MLP(keras.layers.Layer):
         return (*input_shape[:-1], self.output_dim)
 
     def get_config(self):
-        names = ("hidden_dim", "output_dim", "num_layers", "hidden_norm", "output_norm", "seed")
+        names = ("hidden_dim", "output_dim", "num_layers", "hidden_norm", "output_norm", "input_norm", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -94,7 +94,7 @@ def build_augmenter(config: Config, image_size: int | None = None):
     for view in a.views:
         values = {"name": "none", "image_size": view.size or side} | a.values() | view.values()
         augmenters += [augment.recipe(**values)] * view.count
-    return augmenters
+    return augmenters[:1] if config.method.num_views == 1 else augmenters
 
 
 def build_backbone(config: Config) -> keras.Model:
@@ -102,12 +102,15 @@ def build_backbone(config: Config) -> keras.Model:
     return networks.build(**asdict(config.backbone), seed=config.seed)
 
 
-def build_method(config: Config, steps_per_epoch: int | None = None, num_images: int | None = None):
+def build_method(
+    config: Config, steps_per_epoch: int | None = None, num_images: int | None = None, num_classes: int | None = None
+):
     """The method with backbone and heads, not compiled.
 
     Args:
         steps_per_epoch: For schedules; a method that is only read needs none.
         num_images: Training images, for methods that keep something for each; likewise.
+        num_classes: Classes of the labels, for methods that learn from these.
     """
     m = config.method
     method = METHODS[m.name](
@@ -118,6 +121,7 @@ def build_method(config: Config, steps_per_epoch: int | None = None, num_images:
         total_steps=steps_per_epoch and config.optimizer.epochs * steps_per_epoch,
         steps_per_epoch=steps_per_epoch,
         num_images=num_images,
+        num_classes=num_classes,
         micro_batches=config.training.micro_batches,
         name=m.name,
     )

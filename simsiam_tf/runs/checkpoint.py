@@ -144,6 +144,18 @@ class CheckpointFolder:
             )
         return None
 
+    def best(self) -> tuple[dict, dict] | None:
+        """Arrays and dict of the best checkpoint, if there is one.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        path = self.path / "best.npz"
+        try:
+            return load(path) if path.is_file() else None
+        except CorruptCheckpoint as error:
+            raise InputError(f"checkpoint: {error}; delete the folder of the run to start anew") from error
+
 
 def _link(path: Path, other: Path) -> None:
     try:

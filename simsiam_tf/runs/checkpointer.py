@@ -28,11 +28,14 @@ class Checkpointer(keras.callbacks.Callback):
         stateful: Callbacks whose `variables` belong to the state.
         monitor: CollapseMonitor whose `state` travels with the checkpoint, or None.
         every: Epochs between two checkpoints; the last epoch is always saved.
+        held_out: HeldOut that says which epoch is the best; without it the kNN accuracy does.
     """
 
-    def __init__(self, folder: CheckpointFolder, record, interrupt, divergence, stateful=(), monitor=None, every=1):
+    def __init__(
+        self, folder: CheckpointFolder, record, interrupt, divergence, stateful=(), monitor=None, every=1, held_out=None
+    ):
         super().__init__()
-        self.divergence, self.monitor = divergence, monitor
+        self.divergence, self.monitor, self.held_out = divergence, monitor, held_out
         self.folder, self.record, self.interrupt = folder, record, interrupt
         self.stateful, self.every = list(stateful), every
 
@@ -60,6 +63,17 @@ class Checkpointer(keras.callbacks.Callback):
             if self.monitor is not None:
                 self.monitor.state = meta["monitor"]
             self.folder.tidy(int(self.model.step.numpy()))  # a kill may have come between the last save and this
+        if self.held_out is not None:
+            self.held_out.judge(self.record.rows)
+
+    def restore_best(self):
+        """Give the model the weights of the best epoch on held-out labels, if there is one; `step` becomes its, too.
+
+        Raises:
+            InputError: its checkpoint cannot be read.
+        """
+        if self.held_out is not None and self.held_out.best is not None:
+            restore(self.folder.best()[0], method_variables(self.model), partly=True)
 
     def save(self, best=False):
         meta = {"rows": self.record.rows, "monitor": self.monitor.state if self.monitor else {}}
@@ -72,9 +86,14 @@ class Checkpointer(keras.callbacks.Callback):
             self.interrupt.check()
 
     def on_epoch_end(self, epoch, logs=None):
-        accuracies = [row["knn_accuracy"] for row in self.record.rows if "knn_accuracy" in row]
-        best = "knn_accuracy" in logs and logs["knn_accuracy"] == max(accuracies)
+        best = self._is_best(epoch, logs)
         last = epoch + 1 == self.params["epochs"] or self.model.stop_training
         if best or last or (epoch + 1) % self.every == 0 or self.interrupt.requested:
             self.save(best)
         self.interrupt.check()
+
+    def _is_best(self, epoch, logs):
+        if self.held_out is not None:
+            return self.held_out.best is not None and self.held_out.best["epoch"] == epoch + 1
+        accuracies = [row["knn_accuracy"] for row in self.record.rows if "knn_accuracy" in row]
+        return "knn_accuracy" in logs and logs["knn_accuracy"] == max(accuracies)

@@ -13,7 +13,7 @@ from simsiam_tf.atomic import replacing
 from simsiam_tf.evaluation.verdict import CORRELATION, EFFECTIVE_RANK, GRACE, RELATIVE_STD
 
 AT_RISK, COLLAPSED = "tab:orange", "tab:red"
-ACCURACIES = {"knn_accuracy": "kNN", "val_probe_accuracy": "linear probe"}
+ACCURACIES = {"knn_accuracy": "kNN", "val_probe_accuracy": "linear probe", "val_accuracy": "classifier"}
 # Title, axis and limits (at risk, collapsed) of the figures of each look.
 LOOKS = {
     "relative_std": ("spread", "std of z/|z|, share of 1/√d", RELATIVE_STD),
@@ -90,7 +90,8 @@ def _accuracy(axis: Axes, rows, steps_per_epoch, untrained):
             _line(axis, *zip(*points, strict=True), label=label)
     if untrained is not None:
         axis.axhline(untrained, color="black", linestyle="--", label="kNN, untrained encoder")
-    axis.set(title="accuracy on test images", ylabel="accuracy")
+    held_out = any("val_accuracy" in row for row in rows)
+    axis.set(title=f"accuracy on {'held-out labels' if held_out else 'test images'}", ylabel="accuracy")
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.legend(frameon=False, fontsize="small")
 

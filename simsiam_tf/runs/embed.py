@@ -31,12 +31,7 @@ def embed(backbone, images, crop: int, path: Path, batch_size: int = 256) -> np.
     Raises:
         InputError: the file cannot be written.
     """
-    write_unreadable(path.with_name(f"{path.name}.unreadable.txt"), images)
-    features = Extractor(backbone)(images.batches(batch_size, crop=crop))
-    # A streamed file that turned out unreadable was replaced by a neighbour, which must not count twice.
-    _, rows = np.unique(images.ids, return_index=True)
-    rows.sort()
-    features = features[rows]
+    rows, features = outputs(backbone, images, crop, path, batch_size)
     columns = {"id": images.ids[rows]}
     if images.labels is not None:
         columns["label"] = images.labels[rows]
@@ -50,20 +45,40 @@ def embed(backbone, images, crop: int, path: Path, batch_size: int = 256) -> np.
     return features
 
 
+def outputs(network, images, crop: int, path: Path, batch_size: int):
+    """Numbers (m,) of the images of a set that could be read, and what a network makes of them, (m, d).
+
+    The others are named beside the file at `path`.
+    """
+    write_unreadable(path.with_name(f"{path.name}.unreadable.txt"), images)
+    found = Extractor(network)(images.batches(batch_size, crop=crop))
+    # A streamed file that turned out unreadable was replaced by a neighbour, which must not count twice.
+    _, rows = np.unique(images.ids, return_index=True)
+    rows.sort()
+    return rows, found[rows]
+
+
 def _write_parquet(columns, names, features, path):
     import pyarrow as pa  # only this format needs it
-    import pyarrow.parquet
 
-    ids = [_utf8(name) for name in columns["id"]]
-    if ids != columns["id"].tolist():
-        columns = columns | {"id": ids, "id_bytes": [os.fsencode(name) for name in columns["id"]]}
     if names is not None:
         places = pa.array(columns["label"], pa.int32())
-        columns = columns | {"class_name": pa.DictionaryArray.from_arrays(places, pa.array(map(_utf8, names)))}
+        columns = columns | {"class_name": pa.DictionaryArray.from_arrays(places, pa.array(map(utf8, names)))}
     values = pa.array(features.ravel(), pa.float32())
-    table = pa.table(columns | {"features": pa.FixedSizeListArray.from_arrays(values, features.shape[1])})
-    pyarrow.parquet.write_table(table, path)
+    write_table(columns | {"features": pa.FixedSizeListArray.from_arrays(values, features.shape[1])}, path)
 
 
-def _utf8(name):
+def write_table(columns: dict, path: Path) -> None:
+    """Write Parquet; where an id is no UTF-8, its other bytes are escaped, and a column id_bytes has all of them."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    ids = [utf8(name) for name in columns["id"]]
+    if ids != columns["id"].tolist():
+        columns = columns | {"id": ids, "id_bytes": [os.fsencode(name) for name in columns["id"]]}
+    pyarrow.parquet.write_table(pa.table(columns), path)
+
+
+def utf8(name: str) -> str:
+    """A name with what is no UTF-8 in it escaped."""
     return os.fsencode(name).decode(errors="backslashreplace")

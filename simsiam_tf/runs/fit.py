@@ -50,7 +50,7 @@ def fit(config: Config, model, images, watchers: Watchers, workers: Workers, ste
         )
 
     try:
-        while (step := int(model.step.numpy())) < last and not watchers.stop.collapsed:
+        while (step := int(model.step.numpy())) < last and not watchers.stop.over:
             epoch, done = divmod(step, steps_per_epoch)
             steps = min(steps_per_epoch - done, last - step)
             whole = steps == steps_per_epoch

@@ -7,31 +7,17 @@ import json
 import logging
 import math
 import os
-import platform
 import shlex
-import subprocess
 from pathlib import Path
 
 from simsiam_tf.atomic import PARTIAL, replacing
 from simsiam_tf.errors import InputError, unwritable
 from simsiam_tf.interop import torch_state, weights
-from simsiam_tf.interop.contract import installed
 from simsiam_tf.runs.checkpoint import CheckpointFolder
+from simsiam_tf.runs.environment import environment
+from simsiam_tf.runs.labelled import learns_labels
 from simsiam_tf.settings import files
 from simsiam_tf.settings.schema import Config
-
-PACKAGES = [
-    "simsiam-tf",
-    "tensorflow",
-    "tensorflow-cpu",
-    "keras",
-    "keras-cv",
-    "tensorflow-datasets",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-]
-
 
 log = logging.getLogger("simsiam_tf")
 
@@ -49,6 +35,7 @@ class RunFolder:
         self.tensorboard = self.path / "tensorboard"
         self.checkpoints = self.path / "checkpoints"
         self.backbone = self.path / "backbone.keras"
+        self.classifier = self.path / "classifier.keras"
         self.imported = self.path / "imported.pth.tar"
         self.lock = self.path / "lock"
 
@@ -125,15 +112,31 @@ class RunFolder:
         Raises:
             InputError: training is not complete, or the file does not load, or it wants to run code of its own.
         """
-        import keras
+        return self._load(self.backbone)
 
-        if not self.backbone.is_file():
-            raise InputError(f"RUN: {self.path} has no backbone.keras yet; finish its training with the same command")
-        try:
-            return keras.models.load_model(self.backbone, safe_mode=True)
-        except Exception as error:  # a damaged or hostile file can fail in any way
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-            raise InputError(f"RUN: {self.backbone} cannot be loaded ({reason}); export or train it again") from error
+    def load_classifier(self):
+        """The trained classifier: pixels -> probabilities; raises as `load_backbone`, and for a run of another kind."""
+        if not learns_labels(files.read(self.config)):
+            raise InputError(f"RUN: {self.path} is no classifier; make one of it: simsiam-tf finetune {self.path}")
+        return self._load(self.classifier)
+
+    def class_names(self) -> list[str]:
+        """Of the classifier, in the order of its outputs.
+
+        Raises:
+            InputError: its training is not complete.
+        """
+        found = (self.read_result() or {}).get("classifier", {})
+        if "class_names" not in found:
+            raise InputError(f"RUN: {self.path} has no classes in its result.json; finish its training, or repeat it")
+        return found["class_names"]
+
+    def _load(self, path):
+        from simsiam_tf.interop.export import load_keras
+
+        if not path.is_file():
+            raise InputError(f"RUN: {self.path} has no {path.name} yet; finish its training with the same command")
+        return load_keras(path)
 
     def load_imported(self, model) -> torch_state.State | None:
         """Give a method the weights that `import-weights` has put here, if it has.
@@ -150,10 +153,17 @@ class RunFolder:
 
     def save_backbone(self, backbone) -> None:
         """Write the encoder in float32, atomically; it loads with Keras alone."""
+        self._save(backbone, self.backbone)
+
+    def save_classifier(self, network) -> None:
+        """Write a whole classifier likewise."""
+        self._save(network, self.classifier)
+
+    def _save(self, network, path):
         from simsiam_tf.interop.export import portable, save_keras
 
-        with replacing(self.backbone) as partial:
-            save_keras(portable(backbone), partial)
+        with replacing(path) as partial:
+            save_keras(portable(network), partial)
 
     def checkpoint_folder(self, keep: int) -> CheckpointFolder:
         return CheckpointFolder(self.checkpoints, keep)
@@ -171,20 +181,7 @@ class RunFolder:
 
     def write_environment(self, config: Config, precision: str, devices: list[str], replicas: int) -> None:
         """Versions, devices, git revision and seed of the process that runs this, and the replicas of all workers."""
-        self.write_json(
-            self.environment,
-            {
-                "python": platform.python_version(),
-                "packages": {name: found for name in PACKAGES if (found := installed(name))},
-                "platform": platform.platform(),
-                "cpu_count": os.cpu_count(),
-                "devices": devices,
-                "replicas": replicas,
-                "precision": precision,
-                "seed": config.seed,
-            }
-            | _git_revision(),
-        )
+        self.write_json(self.environment, environment(config, precision, devices, replicas))
 
     def write_result(self, result: dict) -> None:
         """Keep the final figures."""
@@ -232,12 +229,3 @@ class SilentFolder:
 
     def log_last_checkpoint(self) -> None:
         """The first worker says it."""
-
-
-def _git_revision() -> dict:
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    return {"git_revision": done.stdout.strip()}

@@ -4,7 +4,7 @@ import keras
 
 
 class SharedStop(keras.callbacks.Callback):
-    """What one worker knows and all must obey: a signal to any of them, and the chief's verdict of collapse.
+    """What one worker knows and all must obey: a signal to any of them, and the chief's verdict that it is over.
 
     In a run of one worker it hands on what it is given. Put it after the callback that may stop the training and
     before the Checkpointer, which takes it for its `interrupt`.
@@ -12,20 +12,20 @@ class SharedStop(keras.callbacks.Callback):
     Args:
         workers: `runs.workers.Workers`.
         interrupt: Interrupt of this process.
-        monitor: CollapseMonitor of the chief, or None.
+        monitors: Of the chief, those that may end the training by their `stopped`.
         every: Steps between two questions to the other workers, whether they were asked to stop, and never within an
             execution.
 
     Attributes:
         requested: A worker was asked to stop.
-        collapsed: The chief's monitor has ended the training.
+        over: A monitor of the chief has ended the training.
     """
 
-    def __init__(self, workers, interrupt, monitor=None, every=10):
+    def __init__(self, workers, interrupt, monitors=(), every=10):
         super().__init__()
-        self.workers, self.interrupt, self.monitor = workers, interrupt, monitor
+        self.workers, self.interrupt, self.monitors = workers, interrupt, monitors
         self.every = every if workers.count > 1 else 1
-        self.requested = self.collapsed = False
+        self.requested = self.over = False
         self._batches = 0
 
     def check(self):
@@ -34,9 +34,9 @@ class SharedStop(keras.callbacks.Callback):
             self.interrupt.requested = True
             self.interrupt.check()
 
-    def ask_monitor(self):
-        """Bring `collapsed` up to date."""
-        self.collapsed = self.workers.anywhere(bool(self.monitor and self.monitor.stopped))
+    def ask_monitors(self):
+        """Bring `over` up to date."""
+        self.over = self.workers.anywhere(any(monitor.stopped for monitor in self.monitors))
 
     def on_train_batch_end(self, batch, logs=None):
         self._batches += 1
@@ -46,8 +46,8 @@ class SharedStop(keras.callbacks.Callback):
                 self._leave()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.ask_monitor()
-        if self.collapsed:
+        self.ask_monitors()
+        if self.over:
             self.model.stop_training = True
         self._leave()
 

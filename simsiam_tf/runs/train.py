@@ -13,11 +13,13 @@ from simsiam_tf.evaluation.features import Extractor
 from simsiam_tf.evaluation.verdict import HEALTHY
 from simsiam_tf.methods.bank import ImageBank
 from simsiam_tf.runs.build import build_backbone, build_method, compile_method, has_gpu, load_data, prepare_process
+from simsiam_tf.runs.classify import classified
 from simsiam_tf.runs.curves import draw_curves
 from simsiam_tf.runs.evaluate import OUT_OF_MEMORY, can_evaluate, enough_memory, evaluate, without_labels
 from simsiam_tf.runs.fit import fit
 from simsiam_tf.runs.folder import RunFolder, SilentFolder
 from simsiam_tf.runs.interrupt import Interrupt
+from simsiam_tf.runs.labelled import class_names, labelled, learns_labels
 from simsiam_tf.runs.result import of_divergence, summary
 from simsiam_tf.runs.views import draw_sample
 from simsiam_tf.runs.watchers import Watchers, make_watchers
@@ -87,14 +89,15 @@ def train_and_evaluate(config: Config, folder, interrupt: Interrupt, workers: Wo
     splits = load_data(config)
     folder.write_unreadable(splits.train, splits.test)
     log.info("%d training images, %s test images", len(splits.train), len(splits.test) if splits.test else "no")
-    steps_per_epoch = count_steps(config, splits.train)
-    workers.check(config, splits.train)
-    model = make_model(config, folder, workers, steps_per_epoch, len(splits.train))
+    learned = labelled(config, splits)
+    steps_per_epoch = count_steps(config, learned.train)
+    workers.check(config, learned.train)
+    model = make_model(config, folder, workers, steps_per_epoch, learned.train)
     with interrupt.deferred():
-        watchers = make_watchers(config, model, splits, folder, interrupt, steps_per_epoch, workers)
+        watchers = make_watchers(config, model, learned, folder, interrupt, steps_per_epoch, workers)
         watchers.resume(model, workers)
         try:
-            seconds = fit(config, model, splits.train, watchers, workers, steps_per_epoch)
+            seconds = fit(config, model, learned.train, watchers, workers, steps_per_epoch)
         except Diverged as error:
             folder.log_last_checkpoint()
             show(config, folder, watchers, steps_per_epoch)
@@ -102,16 +105,24 @@ def train_and_evaluate(config: Config, folder, interrupt: Interrupt, workers: Wo
     interrupt.check()
     if not workers.chief:
         return None
+    result = summary(config, model, watchers, seconds)
+    ended = watchers.held_out is not None and watchers.held_out.stopped
+    result["total_steps"] = result["steps"] if ended else config.optimizer.epochs * steps_per_epoch
+    watchers.checkpointer.restore_best()
     folder.save_backbone(model.encoder)
-    result = summary(config, model, watchers, seconds) | {"total_steps": config.optimizer.epochs * steps_per_epoch}
     with enough_memory(splits, folder.path):
         try:
             draw_sample(folder.path / "views.png", model, splits.train)
             show(config, folder, watchers, steps_per_epoch)
             if watchers.events:
                 watchers.events.project(model.encoder, splits.test or splits.train, config.data.image_size)
-            judge = evaluate if "stopped" not in result and can_evaluate(splits) else without_labels
-            result |= judge(config, folder.load_backbone(), splits, log.info)
+            if learns_labels(config):
+                folder.save_classifier(model.network())
+                kept = (watchers.held_out and watchers.held_out.best) or watchers.record.rows[-1]
+                result |= classified(config, folder.load_classifier(), learned, splits.test, kept)
+            else:
+                judge = evaluate if "stopped" not in result and can_evaluate(splits) else without_labels
+                result |= judge(config, folder.load_backbone(), splits, log.info)
         except OUT_OF_MEMORY:
             conclude(folder, watchers, result)  # what is known of the training, for `evaluate` to add to
             raise
@@ -152,10 +163,11 @@ def count_steps(config: Config, images) -> int:
     return steps
 
 
-def make_model(config: Config, folder, workers: Workers, steps_per_epoch: int, num_images: int):
-    """The compiled method, with the weights of `import-weights` if it begins with them."""
+def make_model(config: Config, folder, workers: Workers, steps_per_epoch: int, images):
+    """The compiled method, with the weights of `import-weights` or `finetune` if it begins with them."""
+    num_images, num_classes = len(images), None if images.labels is None else len(class_names(images))
     with workers.strategy.scope():
-        model = build_method(config, steps_per_epoch, num_images)
+        model = build_method(config, steps_per_epoch, num_images, num_classes)
         for bank in (layer for layer in model.layers if isinstance(layer, ImageBank)):
             log.info("a bank of %d targets: %.3g GB", num_images, bank.nbytes / 1e9)
         if not folder.checkpoint_folder(1).files() and folder.load_imported(model):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
 import numpy as np
 
+from simsiam_tf.atomic import replacing
 from simsiam_tf.errors import InputError
 from simsiam_tf.interop import torch_file, torch_state, weights
 from simsiam_tf.runs.build import build_method
 from simsiam_tf.runs.checkpoint import restore
 from simsiam_tf.runs.checkpointer import method_variables
 from simsiam_tf.runs.folder import RunFolder
+from simsiam_tf.runs.labelled import learns_labels
 from simsiam_tf.settings import files
 from simsiam_tf.settings.methods import METHODS
 from simsiam_tf.settings.schema import Config
@@ -72,6 +75,26 @@ def continue_run(source: RunFolder, config: Config) -> tuple[RunFolder, list[str
     return folder, ["backbone", *heads]
 
 
+def begin_with(source: RunFolder, config: Config) -> None:
+    """Make a run folder that begins with the encoder of a finished run, if it is not there yet.
+
+    Raises:
+        InputError: that run is not complete, or there is another run in the folder.
+    """
+    if config.folder.resolve() == source.path.resolve():
+        raise InputError(f"name: {config.folder} is the run that the encoder is of; give another --name")
+    encoder = weights.state_dict(source.load_backbone())
+    with contextlib.closing(RunFolder.open(config)) as folder:
+        there = folder.imported.is_file()
+        if not there and not folder.checkpoint_folder(1).files() and folder.read_result() is None:
+            with replacing(folder.imported) as partial:
+                write(partial, {}, encoder)
+            return
+        begun = torch_state.read(folder.imported).arrays if there else {}
+    if not all(name in begun and np.array_equal(begun[name], array) for name, array in encoder.items()):
+        raise InputError(f"name: {folder.path} began with another encoder than {source.path}'s; give another --name")
+
+
 def _new_folder(config):
     folder = RunFolder(config.folder)
     if folder.path.exists():
@@ -96,12 +119,16 @@ def export_run(folder: RunFolder, path: Path, format: str) -> list[str]:
         write(path, {}, weights.state_dict(backbone))
         return []
     config = files.read(folder.config)
-    model = build_method(config, steps_per_epoch=1, num_images=1)  # targets and banks are not exported
+    learned = learns_labels(config)
+    num_classes = folder.load_classifier().output_shape[-1] if learned else None
+    # Targets and banks are not exported.
+    model = build_method(config, steps_per_epoch=1, num_images=1, num_classes=num_classes)
     imported = folder.load_imported(model)
     epoch, batches = (imported.about.get("epoch", 0), imported.batches) if imported else (0, 0)
-    newest = folder.checkpoint_folder(1).newest()
-    if newest:
-        arrays, meta = newest
+    checkpoints = folder.checkpoint_folder(1)
+    kept = (checkpoints.best() if learned else None) or checkpoints.newest()
+    if kept:
+        arrays, meta = kept
         restore(arrays, method_variables(model), partly=True)
         epoch += meta["rows"][-1]["epoch"] if meta["rows"] else 0
         batches += model.batches_per_step * int(model.step.numpy())

@@ -11,6 +11,7 @@ import numpy as np
 from simsiam_tf.callbacks import (
     CollapseMonitor,
     DivergenceMonitor,
+    HeldOut,
     KNNMonitor,
     LinearProbe,
     MonitorImages,
@@ -24,6 +25,7 @@ from simsiam_tf.callbacks.heartbeat import Heartbeat
 from simsiam_tf.runs.checkpointer import Checkpointer
 from simsiam_tf.runs.event_files import EventFiles
 from simsiam_tf.runs.interrupt import Interrupt
+from simsiam_tf.runs.labelled import learns_labels
 from simsiam_tf.runs.stop import SharedStop
 from simsiam_tf.runs.workers import Workers
 from simsiam_tf.settings.schema import Config
@@ -39,7 +41,7 @@ class Watchers:
         callbacks: In the order in which they see the logs.
         stop: Ends training in all workers.
         probes: The linear probe, if there is one.
-        record, monitor, knn, rates, checkpointer, events: Of the first worker; None in the others.
+        record, monitor, knn, held_out, rates, checkpointer, events: Of the first worker; None in the others.
     """
 
     callbacks: list[keras.callbacks.Callback]
@@ -48,6 +50,7 @@ class Watchers:
     record: RunRecord | None = None
     monitor: CollapseMonitor | None = None
     knn: KNNMonitor | None = None
+    held_out: HeldOut | None = None
     rates: Rates | None = None
     checkpointer: Checkpointer | None = None
     events: EventFiles | None = None
@@ -64,31 +67,41 @@ class Watchers:
         workers.share(model.weights + model.optimizer.variables + probes)
         if self.events:
             self.events.begin(model)
-        self.stop.ask_monitor()
+        self.stop.ask_monitors()
 
 
 def make_watchers(config: Config, model, splits, folder, interrupt: Interrupt, steps_per_epoch: int, workers: Workers):
-    """The watchers of this worker; those of another than the first decide what is trained, and when it ends."""
+    """The watchers of this worker; those of another than the first decide what is trained, and when it ends.
+
+    Where labels are learned, held-out ones watch, and nothing looks for a collapse: the classes hold it off.
+    """
     crop = config.data.image_size
     train = MonitorImages(splits.train, crop=crop)
     test = None if splits.test is None else MonitorImages(splits.test, crop=crop)
     judged = test is not None and test.labels is not None
     divergence = DivergenceMonitor(steps_per_epoch)
-    probes = _probes(config, model, train, test if judged and workers.chief else None)
+    learned = learns_labels(config)
+    probes = [] if learned else _probes(config, model, train, test if judged and workers.chief else None)
     if not workers.chief:
         stop = SharedStop(workers, interrupt)
         return Watchers([divergence, *probes, stop], stop, probes)
     m = config.monitor
     record, rates, monitor = RunRecord(folder.metrics), Rates(config.optimizer.batch_size), None
     callbacks = [divergence, rates, Heartbeat(folder.lock)]
-    if m.collapse_epochs:
+    if m.collapse_epochs and not learned:
         whole = {"epochs": config.optimizer.epochs, "steps_per_epoch": steps_per_epoch}
         monitor = CollapseMonitor(
             train, m.collapse_epochs, m.collapse_patience, stop=m.stop_on_collapse, path=folder.looks, **whole
         )
         callbacks.append(monitor)
-    knn = _knn(config, train, test, judged)
-    callbacks += [each for each in (knn, *probes) if each]
+    knn = held_out = None
+    if not learned:
+        knn = _knn(config, train, test, judged)
+    elif test is None:
+        log.info("too few labels to hold any out: the last epoch is kept")
+    else:
+        held_out = HeldOut(test, record, config.method.patience, steps_per_epoch)
+    callbacks += [each for each in (knn, held_out, *probes) if each]
     events = None
     if m.tensorboard:
         few = train.sample(8).images
@@ -96,14 +109,15 @@ def make_watchers(config: Config, model, splits, folder, interrupt: Interrupt, s
         every = -(-config.optimizer.epochs // 10)
         views = ViewImages(squares, folder.tensorboard / "views", every, sizes)
         events = EventFiles(config, folder, record, monitor, views, steps_per_epoch)
-    stop = SharedStop(workers, interrupt, monitor)
+    stop = SharedStop(workers, interrupt, [each for each in (monitor, held_out) if each])
     t = config.training
     checkpoints = folder.checkpoint_folder(t.keep_checkpoints)
-    checkpointer = Checkpointer(checkpoints, record, stop, divergence, probes, monitor, t.checkpoint_epochs)
+    saved = probes, monitor, t.checkpoint_epochs, held_out
+    checkpointer = Checkpointer(checkpoints, record, stop, divergence, *saved)
     energy = EnergyMeter() if EnergyMeter.available() else None
     last = energy, stop, record, events, ProgressBar(config.optimizer.epochs), checkpointer
     callbacks += [each for each in last if each]
-    return Watchers(callbacks, stop, probes, record, monitor, knn, rates, checkpointer, events)
+    return Watchers(callbacks, stop, probes, record, monitor, knn, held_out, rates, checkpointer, events)
 
 
 def _probes(config, model, train, queries):

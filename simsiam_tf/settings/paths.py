@@ -54,14 +54,14 @@ def files_in(folder: Path, endings: tuple[str, ...] | None, but: tuple[str, ...]
                 yield Path(directory, name)
 
 
-def check_output(path: Path) -> Path:
+def check_output(path: Path, suffixes: tuple[str, ...] = SUFFIXES) -> Path:
     """`path` if it can be written to in a known format.
 
     Raises:
         InputError: unknown ending or missing folder.
     """
-    if path.suffix not in SUFFIXES:
-        raise InputError(f"output: {path} ends in neither .parquet nor .npz; give one of these")
+    if path.suffix not in suffixes:
+        raise InputError(f"output: {path} ends in neither {' nor '.join(suffixes)}; give one of these")
     if not path.parent.is_dir():
         raise InputError(f"output: folder {path.parent} does not exist; make it first")
     return path

@@ -194,7 +194,7 @@ class Config(Section):
         if not self.name or "/" in self.name or self.name in (".", ".."):
             raise InputError(f"name: {self.name!r} is no plain folder name; give one, such as run")
         views = sum(view.count for view in self.augmentation.views)
-        if views and views != self.method.num_views:
+        if views and views != self.method.num_views > 1:  # a method of one view takes the first
             raise InputError(
                 f"augmentation.views: {views}, but {self.method.name} has {self.method.num_views}; give as many"
             )

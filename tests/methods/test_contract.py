@@ -30,11 +30,20 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.parametrize("name", METHODS, scope="module")
 
 
+def given(model, rows, with_labels=False):
+    """Images and, where the method asks for them or the test does, labels."""
+    return images()[rows], labels()[rows] if with_labels or "labels" in model.reads else None
+
+
 def train(model, steps, start=0, callbacks=(), with_labels=False):
     """So many steps of `fit`, each on its own part of the images, as from a user's script."""
-    rows = slice(start * BATCH, (start + steps) * BATCH)
-    y = labels()[rows] if with_labels else None
-    return model.fit(images()[rows], y, BATCH, verbose=0, shuffle=False, callbacks=list(callbacks)).history
+    x, y = given(model, slice(start * BATCH, (start + steps) * BATCH), with_labels)
+    return model.fit(x, y, BATCH, verbose=0, shuffle=False, callbacks=list(callbacks)).history
+
+
+def first_head(model):
+    """That of the projections: the projector, where there is one."""
+    return next(iter(model.heads.values()))
 
 
 def state(model):
@@ -102,7 +111,7 @@ def test_fit_in_a_script_trains_every_weight(whole):
     unmoved = [v.path for v, a, b in zip(model.trainable_variables, before, now, strict=True) if np.array_equal(a, b)]
     assert not unmoved
     assert model.predict(images()[:4], verbose=0).shape == (4, 8)
-    assert np.asarray(model.project(images()[:4])).shape == (4, model.projector.output_dim)
+    assert np.asarray(model.project(images()[:4])).shape == (4, first_head(model).output_dim)
 
 
 def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(name, half, whole):
@@ -138,10 +147,11 @@ def test_bfloat16_trains_float32_variables(name):
 
 def test_a_step_that_is_not_finite_is_noted(name):
     model = build(name)
-    bad = images()[: 2 * BATCH].astype("float32")
+    x, y = given(model, slice(2 * BATCH))
+    bad = x.astype("float32")
     bad[BATCH + 3] = np.nan
     with pytest.raises(Diverged, match="step 2, batch 2 of 2"):
-        model.fit(bad, batch_size=BATCH, verbose=0, shuffle=False, callbacks=[DivergenceMonitor()])
+        model.fit(bad, y, BATCH, verbose=0, shuffle=False, callbacks=[DivergenceMonitor()])
     assert int(model.diverged_at) == 1
 
 
@@ -156,19 +166,20 @@ def test_a_probe_sees_the_features_and_leaves_the_encoder_alone(name, half):
 def test_evaluate_changes_nothing(whole):
     model = whole[0]
     before = state(model)
-    assert np.isfinite(model.evaluate(images()[:BATCH], batch_size=BATCH, verbose=0))
+    assert np.isfinite(model.evaluate(*given(model, slice(BATCH)), BATCH, verbose=0))
     assert_same(before, state(model))
 
 
 def test_targets_begin_from_weights_that_are_put_in(name):
     """Those of a file, say: what follows a network starts as a copy of it."""
     model = build(name, **RUN)
-    for network in (model.backbone, model.projector):
+    networks = [model.backbone, first_head(model)]
+    for network in networks:
         network.set_weights([weight + 1 for weight in network.get_weights()])
     model.restart_targets()
     followers = [layer for layer in model.layers if isinstance(layer, Follower)]
     copies = [copy for follower in followers for copy in follower.networks]
-    originals = [model.backbone, model.projector] * len(followers)
+    originals = networks * len(followers)
     for copy, original in zip([model.average, *copies], [model.backbone, *originals], strict=True):
         for ours, theirs in zip(copy.get_weights(), original.get_weights(), strict=True):
             np.testing.assert_array_equal(ours, theirs)

@@ -48,7 +48,7 @@ def test_pixels_as_floats_are_fine(model):
 @pytest.mark.parametrize("key", ["class_weight", "sample_weight"])
 def test_weights_are_refused(model, key):
     weights = {"class_weight": {0: 1.0}, "sample_weight": np.ones(len(images()))}
-    with pytest.raises(InputError, match=f"^{key}: SimSiam learns without labels and weights; leave it out$"):
+    with pytest.raises(InputError, match=f"^{key}: SimSiam weighs all images alike; leave it out$"):
         model.fit(images(), labels(), verbose=0, **{key: weights[key]})
 
 

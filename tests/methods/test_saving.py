@@ -57,7 +57,9 @@ def test_a_saved_model_loads_in_a_new_process(small_model, images, tmp_path):
 def test_every_argument_is_in_the_config(name):
     arguments = set(inspect.signature(METHODS[name]).parameters) - {"settings"}
     assert {"backbone", "augmenter", "seed", "weight_average"} < arguments
-    config = METHODS[name](keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten()])).get_config()
+    config = METHODS[name](
+        keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten()]), num_classes=2
+    ).get_config()
     assert arguments <= config.keys()
 
 
@@ -79,6 +81,7 @@ def test_config_round_trip_keeps_every_value(small_model, images):
         "micro_batches": 2,
         "steps_per_epoch": 3,
         "num_images": 12,
+        "num_classes": 4,
         "stop_gradient": False,
         "seed": 8,
     }
