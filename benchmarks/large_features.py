@@ -19,7 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import record
 
-from simsiam_tf.evaluation import knn, linear
+from simsiam_tf.evaluation import knn, linear, neighbors
 
 K, CHUNK, GIB = 200, 256, 2**30
 IMAGENET = {"bank": 1_281_167, "queries": 50_000, "features": 2048}
@@ -60,7 +60,7 @@ def peak(work):
 
 def formula(bank, queries, features):
     """Bytes that the kNN needs besides bank and queries."""
-    rows = min(bank, knn.BANK)
+    rows = min(bank, neighbors.BANK)
     return 4 * (4 * rows * features + CHUNK * rows) + 8 * K * queries
 
 

@@ -31,6 +31,8 @@ def test_print_config_shows_the_result(capsys):
         (["fly"], 2, "'fly' is unknown"),
         (["evaluate", "nowhere"], 2, "RUN: nowhere is no run folder"),
         (["embed", "nowhere"], 2, "data"),
+        (["neighbors", "nowhere"], 2, "query"),
+        (["inspect", "nowhere"], 2, "data"),
         (["export", "nowhere", "--format", "onnx"], 2, "RUN: nowhere"),
         (["import-weights", "nowhere"], 2, "FILE: nowhere cannot be read"),
         (["train", "--optimizer.batch_size", "x"], 2, "optimizer.batch_size"),
@@ -48,7 +50,8 @@ def test_exit_codes(arguments, code, text, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["train", "--help"], ["export", "--help"], ["import-weights", "--help"]]
+    "arguments",
+    [["--help"], *([verb, "--help"] for verb in ("train", "export", "import-weights", "neighbors", "inspect"))],
 )
 def test_help_does_not_import_tensorflow(arguments):
     code = (
@@ -96,6 +99,15 @@ WRONG = [
         (["embed", "run", "--data=nowhere.npy", "--output=f.npz"], "data.path: nowhere.npy is not there; give an .npz"),
         (["embed", "run", "--data=test", "--output=f.csv"], "output: f.csv ends in neither .parquet nor .npz; give"),
         (["embed", "run", "--data=test", "--output=no/f.npz"], "output: folder no does not exist; make it first"),
+        (["neighbors", "run", "--query=nowhere.png"], "query: nowhere.png is not there; give a picture file"),
+        (["neighbors", "run", "--query=run"], "query: run is of another kind; give a picture file"),
+        (["neighbors", "run", "--query=letter"], "data.path: pictures is not there; give a folder of image files"),
+        (["neighbors", "run", "--query=letter", "--data=nowhere"], "data.path: nowhere is not there; give a folder"),
+        (["neighbors", "run", "--query=letter", "--k=0"], "k: 0 is no value of it; give 1 or more"),
+        (["neighbors", "run", "--query=letter", "--output=n.jpg"], "output: n.jpg does not end in .png; give a name"),
+        (["inspect", "run", "--data=nowhere"], "data.path: nowhere is not there; give a folder of image files"),
+        (["inspect", "run", "--data=run", "--output=no/f.html"], "output: folder no does not exist; make it first"),
+        (["inspect", "run", "--data=run", "--threshold=2"], "threshold: 2.0 is no cosine; give one from -1 to 1"),
         (["export", "run", "--format=tflite"], "format: 'tflite' is unknown; give one of keras, saved_model, onnx"),
         (["export", "run", "--format=onnx", "--output=m.pb"], "output: m.pb does not end in .onnx, which format onnx"),
         (["export", "run", "--format=keras", "--output=m.keras"], "output: m.keras exists; give another one or del"),

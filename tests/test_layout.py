@@ -16,7 +16,7 @@ FLOORS = [
     {"callbacks", "interop"},
     {"methods", "evaluation"},
     {"data", "augment", "networks", "optimizers"},
-    {"settings"},
+    {"settings", "pages"},
     {"atomic", "cuda", "duration"},
     {"errors"},
 ]

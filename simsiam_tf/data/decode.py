@@ -5,7 +5,7 @@ picture is in `renderings.py`.
 """
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 try:
     from pillow_heif import register_heif_opener
@@ -80,6 +80,18 @@ def check_header(file):
         raise UnreadableImage(_reason(error)) from error
 
 
+def shown_size(file):
+    """(width, height) of an image as it is shown, turned upright, from a few bytes; raises as `check_header`."""
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            _refuse_bomb(image)
+            return image.size[::-1] if _lies(image) else image.size
+    except UnreadableImage:
+        raise
+    except Exception as error:
+        raise UnreadableImage(_reason(error)) from error
+
+
 def to_rgb(image):
     """A Pillow image of any mode as RGB."""
     if image.mode == "F":
@@ -131,6 +143,14 @@ def _upright(image):
     except Exception:  # A damaged EXIF block must not cost the picture, which has been decoded by now.
         return image
     return image
+
+
+def _lies(image):
+    """Whether it is turned by a right angle to be upright."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+    except Exception:  # damaged, as above
+        return False
 
 
 def _reason(error):

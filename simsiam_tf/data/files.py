@@ -92,8 +92,7 @@ class FileImages(ImageSet):
         return np.asarray(to_whole(image, self.side))
 
     def _frame(self, row):
-        (image,) = read_images(self.open(self.ids[row]), self._form.need_of_frame)
-        return np.asarray(to_frame(image, self.frame))
+        return read_frame(self.open(self.ids[row]), self._form)
 
     def _both(self, row):
         """What `Kept` keeps of this row."""
@@ -167,6 +166,12 @@ class FileImages(ImageSet):
             f"data.path: {shown(name)} of {self.root} and the files after it cannot be decoded any more ({error}); "
             "check that the folder is still there"
         )
+
+
+def read_frame(file, form):
+    """What is evaluated of one file: uint8 (frame, frame, 3) in this `Form`; raises what `read_images` raises."""
+    (image,) = read_images(file, form.need_of_frame)
+    return np.asarray(to_frame(image, form.frame))
 
 
 def write_unreadable(path, *image_sets):

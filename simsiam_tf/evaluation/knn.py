@@ -4,12 +4,10 @@ Features are l2-normalised, the k training images of largest cosine similarity v
 """
 
 import numpy as np
-import tensorflow as tf
 
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.features import as_feature_pair, as_features, as_labels, as_num_classes, full_float32
-
-BANK = 65_536  # rows of the bank at a time
+from simsiam_tf.evaluation.neighbors import neighbours, without
 
 
 @full_float32()
@@ -28,7 +26,7 @@ def knn_predict(
         k: neighbours; all of the bank if it holds fewer.
         temperature: T > 0; the smaller, the more the nearest neighbours count.
         num_classes: by default the largest training label + 1.
-        chunk: test features at a time; with BANK rows of the bank at a time it bounds the memory.
+        chunk: test features at a time; with the rows of the bank that `neighbours` takes it bounds the memory.
 
     Raises:
         InputError: shapes that do not fit, NaN or infinity, k < 1, temperature <= 0.
@@ -41,7 +39,7 @@ def knn_predict(
 
     predictions = [
         _vote(similarity, labels[index], temperature, num_classes)
-        for similarity, index in _neighbours(bank, queries, k, chunk)
+        for similarity, index in neighbours(bank, queries, k, chunk)
     ]
     return np.concatenate(predictions)
 
@@ -73,9 +71,9 @@ def choose_neighbors(features, labels, ks, temperatures, most=10_000, chunk=256)
     labels = as_labels("labels", labels, len(bank))
     rows = np.unique(np.linspace(0, len(bank) - 1, min(most, len(bank))).astype(int))
     right = np.zeros((len(ks), len(temperatures)), int)
-    neighbours = _neighbours(bank, bank[rows], max(ks) + 1, chunk)
-    for start, (similarity, index) in zip(range(0, len(rows), chunk), neighbours, strict=True):
-        similarity, index = _without(rows[start : start + chunk], similarity, index)
+    found = neighbours(bank, bank[rows], max(ks) + 1, chunk)
+    for start, (similarity, index) in zip(range(0, len(rows), chunk), found, strict=True):
+        similarity, index = without(rows[start : start + chunk], similarity, index)
         if not index.shape[1]:  # a bank of one
             break
         truth, classes = labels[rows[start : start + chunk]], int(labels.max()) + 1
@@ -84,62 +82,6 @@ def choose_neighbors(features, labels, ks, temperatures, most=10_000, chunk=256)
             right[i, j] += np.sum(votes == truth)
     i, j = np.unravel_index(right.argmax(), right.shape)
     return ks[i], temperatures[j]
-
-
-def _without(rows, similarity, index):
-    """Neighbours (n, k - 1) of `rows` without themselves, nearest first; without the last if it is not among them."""
-    others = index != rows[:, None]
-    others[others.all(axis=1), -1] = False
-    shape = (len(rows), index.shape[1] - 1)
-    return similarity[others].reshape(shape), index[others].reshape(shape)
-
-
-def _neighbours(bank, queries, k, chunk):
-    """Yields (similarity, index) of the k nearest rows of the bank, (chunk, k) each; fewer if the bank has fewer.
-
-    A bank of more than BANK rows, which may be a memory-mapped file, is read in parts, and the k best of all queries
-    are kept: memory is some copies of BANK x d, chunk x BANK similarities, and what is kept.
-    """
-    k, parts = min(k, len(bank)), range(0, len(bank), BANK)
-    if len(parts) == 1:
-        bank = _unit_rows(tf.constant(bank))
-        for start in range(0, len(queries), chunk):
-            similarity, index = _nearest(tf.constant(queries[start : start + chunk]), bank, k)
-            yield similarity.numpy(), index.numpy()
-        return
-    best = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int32)
-    for first in parts:
-        best = _better(best, _unit_rows(tf.constant(bank[first : first + BANK])), first, queries, k, chunk)
-    for start in range(0, len(queries), chunk):
-        yield best[0][start : start + chunk], best[1][start : start + chunk]
-
-
-def _better(best, rows, first, queries, k, chunk):
-    """The k best of those that are known and of the rows of the bank that begin with `first`; of equals the known."""
-    found = []
-    for start in range(0, len(queries), chunk):
-        similarity, index = _nearest(tf.constant(queries[start : start + chunk]), rows, min(k, rows.shape[0]))
-        known = [each[start : start + chunk] for each in best]
-        both = tf.concat([known[0], similarity], axis=1)
-        where = tf.math.top_k(both, min(k, both.shape[1]))
-        indices = tf.gather(tf.concat([known[1], index + first], axis=1), where.indices, batch_dims=1)
-        found.append((where.values.numpy(), indices.numpy()))
-    return tuple(np.concatenate(each) for each in zip(*found, strict=True))
-
-
-@tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32)])
-def _unit_rows(features):
-    # Scaled by the largest entry first, so that squares neither overflow nor vanish.
-    features = tf.math.divide_no_nan(features, tf.reduce_max(tf.abs(features), axis=1, keepdims=True))
-    return tf.math.divide_no_nan(features, tf.norm(features, axis=1, keepdims=True))
-
-
-# Open shapes: one trace serves the many sizes that monitors and label fractions bring.
-@tf.function(input_signature=[*[tf.TensorSpec([None, None], tf.float32)] * 2, tf.TensorSpec([], tf.int32)])
-def _nearest(queries, bank, k):
-    """Similarity and index (n, k) of the nearest rows of the bank, nearest first."""
-    similarity = tf.matmul(_unit_rows(queries), bank, transpose_b=True)  # (n, m)
-    return tf.math.top_k(similarity, k)
 
 
 def _vote(similarity, neighbour_labels, temperature, num_classes):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from simsiam_tf.evaluation.energy import car_km, carbon_kg
 from simsiam_tf.experiments import tables
 from simsiam_tf.experiments.study import Study
+from simsiam_tf.pages import page
 from simsiam_tf.report import plots
 from simsiam_tf.report.records import Record, differences, groups
 from simsiam_tf.report.words import summary
@@ -48,11 +48,10 @@ def html(title: str, records: list[Record], studies: list[StudyTables], details,
         details: (name, `pictures.Details`) of each run that was looked at.
         intensity: g of CO2 for a kWh, or None.
     """
-    environment = Environment(loader=PackageLoader("simsiam_tf.report"), autoescape=True, undefined=StrictUndefined)
-    environment.filters["zip"] = zip
     found = groups(records)
     drawn, bars = plots.curves(found), plots.fractions(found)
-    return environment.get_template("report.html").render(
+    return page(
+        "report.html",
         title=title,
         records=records,
         header=run_header(records),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import logging
 from dataclasses import dataclass
@@ -16,8 +15,10 @@ from simsiam_tf.data.files import shown
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.features import Extractor, forward_batch
 from simsiam_tf.evaluation.knn import knn_predict
+from simsiam_tf.evaluation.neighbors import nearest
 from simsiam_tf.evaluation.protocol import choose
 from simsiam_tf.evaluation.spectrum import Spectrum
+from simsiam_tf.pages import data_uri
 from simsiam_tf.report import plots
 from simsiam_tf.runs.build import build_backbone, load_data
 from simsiam_tf.runs.folder import RunFolder
@@ -106,18 +107,18 @@ def _pixels(images, side):
 def _neighbours(bank, known, queries, asked, side, itself):
     """Some queries, evenly spaced, with the most similar images of the bank; `itself`: they are in it."""
     rows = spaced(len(queries), QUERIES)
-    similarity = _unit(asked[rows]) @ _unit(known).T
-    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, : NEIGHBOURS + itself]
+    near, cosines = nearest(known, asked[rows], NEIGHBOURS + itself)
     some, pictures = queries.take(rows), {}
-    wanted = np.unique(nearest)
+    wanted = np.unique(near)
     for row, tile in zip(wanted, _pixels(bank.take(wanted), side), strict=True):
         pictures[row] = _jpeg(tile, TILE)
     found = []
     for i, tile in enumerate(_pixels(some, side)):
-        others = [row for row in nearest[i] if not (itself and bank.ids[row] == some.ids[i])][:NEIGHBOURS]
+        pairs = zip(near[i], cosines[i], strict=True)
+        others = [(row, cosine) for row, cosine in pairs if not (itself and bank.ids[row] == some.ids[i])]
         marks = [
-            Picture(pictures[row], f"{_words(bank, row)}, cosine {similarity[i, row]:.2f}", _same(some, i, bank, row))
-            for row in others
+            Picture(pictures[row], f"{_words(bank, row)}, cosine {cosine:.2f}", _same(some, i, bank, row))
+            for row, cosine in others[:NEIGHBOURS]
         ]
         found.append((Picture(_jpeg(tile, TILE), _words(some, i)), marks))
     return found
@@ -179,4 +180,4 @@ def _jpeg(pixels, side=None):
         way = Image.Resampling.BILINEAR if image.width > side else Image.Resampling.NEAREST
         image = image.resize((side, side), way)
     image.save(data, "JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"
+    return data_uri(data.getvalue(), "image/jpeg")

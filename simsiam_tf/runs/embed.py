@@ -53,9 +53,26 @@ def outputs(network, images, crop: int, path: Path, batch_size: int):
     write_unreadable(path.with_name(f"{path.name}.unreadable.txt"), images)
     found = Extractor(network)(images.batches(batch_size, crop=crop))
     # A streamed file that turned out unreadable was replaced by a neighbour, which must not count twice.
-    _, rows = np.unique(images.ids, return_index=True)
-    rows.sort()
+    rows = distinct_rows(images)
     return rows, found[rows]
+
+
+def distinct_rows(images) -> np.ndarray:
+    """The first row of each id, in order."""
+    return np.sort(np.unique(images.ids, return_index=True)[1])
+
+
+def id_columns(ids: np.ndarray) -> dict[str, list]:
+    """Columns of a Parquet table that say which picture a row is of: id, and id_bytes where one is not UTF-8."""
+    columns = {"id": [utf8(name) for name in ids.tolist()]}
+    if columns["id"] != ids.tolist():
+        columns["id_bytes"] = [os.fsencode(name) for name in ids.tolist()]
+    return columns
+
+
+def utf8(name: str) -> str:
+    """A name, the bytes of it that are not UTF-8 escaped."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def _write_parquet(columns, names, features, path):
@@ -69,16 +86,8 @@ def _write_parquet(columns, names, features, path):
 
 
 def write_table(columns: dict, path: Path) -> None:
-    """Write Parquet; where an id is no UTF-8, its other bytes are escaped, and a column id_bytes has all of them."""
+    """Write Parquet, its column "id" as `id_columns` has it."""
     import pyarrow as pa
     import pyarrow.parquet
 
-    ids = [utf8(name) for name in columns["id"]]
-    if ids != columns["id"].tolist():
-        columns = columns | {"id": ids, "id_bytes": [os.fsencode(name) for name in columns["id"]]}
-    pyarrow.parquet.write_table(pa.table(columns), path)
-
-
-def utf8(name: str) -> str:
-    """A name with what is no UTF-8 in it escaped."""
-    return os.fsencode(name).decode(errors="backslashreplace")
+    pyarrow.parquet.write_table(pa.table(columns | id_columns(columns["id"])), path)

@@ -61,7 +61,8 @@ def check_output(path: Path, suffixes: tuple[str, ...] = SUFFIXES) -> Path:
         InputError: unknown ending or missing folder.
     """
     if path.suffix not in suffixes:
-        raise InputError(f"output: {path} ends in neither {' nor '.join(suffixes)}; give one of these")
+        wrong = f"ends in neither {' nor '.join(suffixes)}" if len(suffixes) > 1 else f"does not end in {suffixes[0]}"
+        raise InputError(f"output: {path} {wrong}; give {'one of these' if len(suffixes) > 1 else 'a name that does'}")
     if not path.parent.is_dir():
         raise InputError(f"output: folder {path.parent} does not exist; make it first")
     return path
@@ -76,3 +77,15 @@ def check_images(where: str) -> None:
     if where not in ("train", "test"):
         source = "arrays" if where.endswith((".npz", ".npy")) else "folder"
         check_data(DataSettings(source=source, path=where))
+
+
+def check_picture(path: Path) -> Path:
+    """`path` if it is a file.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not path.is_file():
+        missing = "is not there" if not path.exists() else "is of another kind"
+        raise InputError(f"query: {path} {missing}; give a picture file")
+    return path

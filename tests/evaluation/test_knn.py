@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.evaluation import knn
+from simsiam_tf.evaluation import neighbors
 from simsiam_tf.evaluation.knn import knn_accuracy, knn_predict
 
 
@@ -130,10 +130,10 @@ def test_zero_vectors_are_at_right_angles_to_everything():
 
 def test_one_trace_serves_all_sizes():
     knn_predict(*random_problem())
-    traces = knn._nearest.experimental_get_tracing_count()
+    traces = neighbors._nearest.experimental_get_tracing_count()
     for m, n, d, chunk in ((10, 3, 2, 2), (77, 9, 5, 256), (300, 60, 16, 11)):
         knn_predict(*random_problem(m, n, d), chunk=chunk)
-    assert knn._nearest.experimental_get_tracing_count() == traces == 1
+    assert neighbors._nearest.experimental_get_tracing_count() == traces == 1
 
 
 def test_accuracy_counts_unseen_classes_as_errors():
@@ -176,6 +176,10 @@ def test_bad_input_is_named(change, message):
         knn_predict(**{**arguments, **change})
 
 
+def best_of(bank, queries, k):
+    return [np.concatenate(each) for each in zip(*neighbors.neighbours(bank, np.float32(queries), k, 10), strict=True)]
+
+
 @pytest.mark.parametrize("k", [1, 5, 50, 200])
 def test_a_bank_in_parts_is_the_bank(monkeypatch, k):
     """Equal rows lie in several parts, and k may be above what one part has."""
@@ -184,10 +188,14 @@ def test_a_bank_in_parts_is_the_bank(monkeypatch, k):
     bank = np.concatenate([bank, bank, bank * 2]).astype(np.float32)  # 120 rows, each direction three times
     labels = generator.integers(0, 5, len(bank))
     whole = knn_predict(bank, labels, queries, k, 0.1, chunk=10)
-    whole_best = [np.concatenate(each) for each in zip(*knn._neighbours(bank, np.float32(queries), k, 10), strict=True)]
+    whole_best = [
+        np.concatenate(each) for each in zip(*neighbors.neighbours(bank, np.float32(queries), k, 10), strict=True)
+    ]
     for rows in (7, 16, 119):
-        monkeypatch.setattr(knn, "BANK", rows)
-        best = [np.concatenate(each) for each in zip(*knn._neighbours(bank, np.float32(queries), k, 10), strict=True)]
+        monkeypatch.setattr(neighbors, "BANK", rows)
+        best = [
+            np.concatenate(each) for each in zip(*neighbors.neighbours(bank, np.float32(queries), k, 10), strict=True)
+        ]
         np.testing.assert_allclose(best[0], whole_best[0], atol=1e-6)
         assert len(np.unique(best[1][0])) == min(k, 120)
         np.testing.assert_array_equal(knn_predict(bank, labels, queries, k, 0.1, chunk=10), whole)
@@ -195,7 +203,7 @@ def test_a_bank_in_parts_is_the_bank(monkeypatch, k):
 
 def test_of_equals_in_two_parts_the_first_is_taken(monkeypatch):
     bank = np.tile(np.eye(2, dtype=np.float32), (6, 1))
-    monkeypatch.setattr(knn, "BANK", 4)
-    ((similarity, index),) = knn._neighbours(bank, np.float32([[1, 0]]), 5, 8)
+    monkeypatch.setattr(neighbors, "BANK", 4)
+    ((similarity, index),) = neighbors.neighbours(bank, np.float32([[1, 0]]), 5, 8)
     assert index.tolist() == [[0, 2, 4, 6, 8]]
     assert similarity.tolist() == [[1] * 5]

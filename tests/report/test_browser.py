@@ -57,7 +57,7 @@ def test_dark_and_print(browser, page):
     colours = "const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]"
     light = opened(browser, page, 800).execute_script(colours)
     dark = opened(browser, page, 800, "dark").execute_script(colours)
-    assert (light[1], dark[1]) == ("rgb(255, 255, 255)", "rgb(21, 24, 28)")
+    assert (light[1], dark[1]) == ("rgb(255, 255, 255)", "rgb(20, 23, 27)")
     printed = opened(browser, page, 800, "dark", "print").execute_script(colours)
     assert printed == ["rgb(0, 0, 0)", "rgb(255, 255, 255)"]
 

@@ -1,0 +1,151 @@
+"""The nearest of a set of features by cosine: exact, in chunks, or by an index where the set is very large."""
+
+import numpy as np
+import tensorflow as tf
+
+from simsiam_tf.errors import InputError
+from simsiam_tf.evaluation.features import as_features, full_float32
+
+EXACT = 100_000  # features up to which every pair is compared; beyond, that takes hours
+BANK, CHUNK = 65_536, 256  # rows of the bank, and queries, at a time
+LINKS, BREADTH = 32, 256  # of the index: links of each feature, and candidates of a search
+
+
+@full_float32()
+def nearest(features, queries, k, chunk=CHUNK) -> tuple[np.ndarray, np.ndarray]:
+    """The k features of largest cosine for each query, nearest first; of equals the one with the lower index.
+
+    A zero vector is equally far from everything: its cosine is 0.
+
+    Args:
+        features: (m, d), any finite scale.
+        queries: (n, d).
+        k: fewer are returned if there are fewer features.
+        chunk: queries at a time.
+
+    Returns:
+        Index int64 (n, k) and cosine float32 (n, k).
+
+    Raises:
+        InputError: shapes that do not fit, NaN or infinity, k < 1.
+    """
+    features, queries = as_features("features", features), as_features("queries", queries)
+    if features.shape[1] != queries.shape[1]:
+        raise InputError(
+            f"queries: d = {queries.shape[1]}, but {features.shape[1]} in features; give those of one encoder"
+        )
+    if k < 1:
+        raise InputError(f"k: {k} is no number of neighbours; give 1 or more")
+    found = list(neighbours(features, queries, k, chunk))
+    cosine, index = (np.concatenate(part) for part in zip(*found, strict=True))
+    return index.astype(np.int64), np.clip(cosine, -1, 1)
+
+
+@full_float32()
+def nearest_others(features, k, exact=EXACT) -> tuple[np.ndarray, np.ndarray]:
+    """The k other features of largest cosine for each feature, as `nearest` gives them.
+
+    Args:
+        features: (n, d), two or more.
+        k: fewer are returned if there are fewer others.
+        exact: above so many features an index of the library faiss finds them, of which it may miss some.
+
+    Raises:
+        InputError: as `nearest`; fewer than two features; faiss is needed and not installed.
+    """
+    features = as_features("features", features)
+    if len(features) < 2:
+        raise InputError("features: only one; give two or more to compare")
+    k = min(k, len(features) - 1)
+    if len(features) > exact:
+        cosine, index = _indexed(features, k + 1, check_index(len(features), exact))
+    else:
+        index, cosine = nearest(features, features, k + 1)
+    cosine, index = without(np.arange(len(features)), cosine, index)
+    return index.astype(np.int64), np.clip(cosine, -1, 1)
+
+
+def check_index(n, exact=EXACT):
+    """The library faiss, where so many features need it; else None.
+
+    Raises:
+        InputError: it is needed and not installed.
+    """
+    if n <= exact:
+        return None
+    try:
+        import faiss
+    except ImportError as error:
+        raise InputError(
+            f"data: {n} pictures are more than the {exact} of which all pairs are compared; give fewer, or install "
+            "the extra simsiam-tf[index]"
+        ) from error
+    return faiss
+
+
+def _indexed(features, k, faiss):
+    units = unit_rows(tf.constant(features)).numpy()
+    index = faiss.IndexHNSWFlat(units.shape[1], LINKS, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efSearch = BREADTH
+    index.add(units)
+    cosine, found = index.search(units, k)
+    missing = found < 0  # none was reached: the feature itself, which is left out afterwards
+    found[missing], cosine[missing] = np.nonzero(missing)[0], -1
+    return cosine, found
+
+
+def neighbours(bank, queries, k, chunk=CHUNK):
+    """Yields (cosine, index) of the k nearest rows of the bank, (chunk, k) each; fewer if the bank has fewer.
+
+    A bank of more than BANK rows, which may be a memory-mapped file, is read in parts, and the k best of all queries
+    are kept: memory is some copies of BANK x d, chunk x BANK cosines, and what is kept.
+    """
+    k, parts = min(k, len(bank)), range(0, len(bank), BANK)
+    if len(parts) == 1:
+        bank = unit_rows(tf.constant(bank))
+        for start in range(0, len(queries), chunk):
+            cosine, index = _nearest(tf.constant(queries[start : start + chunk]), bank, k)
+            yield cosine.numpy(), index.numpy()
+        return
+    best = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int32)
+    for first in parts:
+        best = _better(best, unit_rows(tf.constant(bank[first : first + BANK])), first, queries, k, chunk)
+    for start in range(0, len(queries), chunk):
+        yield best[0][start : start + chunk], best[1][start : start + chunk]
+
+
+def _better(best, rows, first, queries, k, chunk):
+    """The k best of those that are known and of the rows of the bank that begin with `first`; of equals the known."""
+    found = []
+    for start in range(0, len(queries), chunk):
+        cosine, index = _nearest(tf.constant(queries[start : start + chunk]), rows, min(k, rows.shape[0]))
+        known = [each[start : start + chunk] for each in best]
+        both = tf.concat([known[0], cosine], axis=1)
+        where = tf.math.top_k(both, min(k, both.shape[1]))
+        indices = tf.gather(tf.concat([known[1], index + first], axis=1), where.indices, batch_dims=1)
+        found.append((where.values.numpy(), indices.numpy()))
+    return tuple(np.concatenate(each) for each in zip(*found, strict=True))
+
+
+def without(rows, cosine, index):
+    """Neighbours (n, k - 1) of `rows` without themselves, nearest first; without the last if it is not among them."""
+    others = index != rows[:, None]
+    others[others.all(axis=1), -1] = False
+    shape = (len(rows), index.shape[1] - 1)
+    return cosine[others].reshape(shape), index[others].reshape(shape)
+
+
+@tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32)])
+def unit_rows(features):
+    """Rows of length 1; those of zeros stay."""
+    # Scaled by the largest entry first, so that squares neither overflow nor vanish.
+    features = tf.math.divide_no_nan(features, tf.reduce_max(tf.abs(features), axis=1, keepdims=True))
+    return tf.math.divide_no_nan(features, tf.norm(features, axis=1, keepdims=True))
+
+
+# Open shapes: one trace serves the many sizes that monitors and label fractions bring.
+@tf.function(input_signature=[*[tf.TensorSpec([None, None], tf.float32)] * 2, tf.TensorSpec([], tf.int32)])
+def _nearest(queries, bank, k):
+    """Cosine and index (n, k) of the nearest rows of the bank, nearest first."""
+    cosine = tf.matmul(unit_rows(queries), bank, transpose_b=True)  # (n, m)
+    return tf.math.top_k(cosine, k)
