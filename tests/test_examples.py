@@ -39,3 +39,10 @@ def test_arrays_of_ones_own(tmp_path):
     np.save(tmp_path / "a.npy", images)
     example = runpy.run_path(str(EXAMPLES / "own_backbone.py"))
     assert example["main"](["--images", str(tmp_path / "a.npy"), "--epochs", "1", "--batch", "32"]).shape == (64, 128)
+
+
+def test_fine_tuning(capsys):
+    found = runpy.run_path(str(EXAMPLES / "fine_tune.py"))["main"](["--epochs", "2", "--fraction", "0.05"])
+    assert list(found) == ["linear, on the encoder as it is", "with the encoder", "from scratch"]
+    assert found["linear, on the encoder as it is"] > 0.2  # of ten classes
+    assert "test images, by 70 labels" in capsys.readouterr().out
