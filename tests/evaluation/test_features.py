@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation import features as module
-from simsiam_tf.evaluation import knn, linear
+from simsiam_tf.evaluation import knn, linear, neighbors
 from simsiam_tf.evaluation.features import Extractor, as_labels, extract, full_float32, in_batches, raw_pixels
 
 
@@ -126,7 +126,7 @@ def test_full_float32_is_restored(default):
 @pytest.mark.parametrize(
     ("module", "product", "evaluate"),
     [
-        (knn, "_nearest", lambda: knn.knn_accuracy(np.eye(3), [0, 1, 2], np.eye(3), [0, 1, 2])),
+        (neighbors, "_nearest", lambda: knn.knn_accuracy(np.eye(3), [0, 1, 2], np.eye(3), [0, 1, 2])),
         (linear, "_train_epoch", lambda: linear.linear_probe(np.eye(3), [0, 1, 2], np.eye(3), [0, 1, 2], epochs=1)),
     ],
 )
