@@ -37,9 +37,10 @@ def accuracy(backbone, images, labels, test, encoder_ratio, epochs):
     """Of a classifier on this encoder, which learns from these labels; encoder_ratio 0 leaves the encoder as it is."""
     crops = recipe("none", image_size=16, min_area=0.6)
     model = Classifier(backbone, crops, num_classes=10, encoder_ratio=encoder_ratio)
-    times = -(-10 * BATCH // len(images))  # so that an epoch has ten steps
-    images, labels = np.tile(images, (times, 1, 1, 1))[: 10 * BATCH], np.tile(labels, times)[: 10 * BATCH]
-    model.compile(make_optimizer(model, 10, learning_rate=0.3, batch_size=BATCH, epochs=epochs))
+    steps = max(10, -(-len(images) // BATCH))  # ten steps an epoch, however few the labels
+    rows = np.arange(steps * BATCH) % len(images)
+    images, labels = images[rows], labels[rows]
+    model.compile(make_optimizer(model, steps, learning_rate=0.3, batch_size=BATCH, epochs=epochs))
     model.fit(images, labels, batch_size=BATCH, epochs=epochs, verbose=0)
     return float(np.mean(np.argmax(model.project(test[0]), axis=1) == test[1]))
 

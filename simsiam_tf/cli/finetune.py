@@ -52,7 +52,8 @@ def defaults(here: Config, folder: Path, options, arguments: list[str]) -> dict:
     crops = {key: getattr(views, key) for key in ("recipe", "min_area", "max_area", "flip")}
     chosen = {"augmentation.views": [], "augmentation.view_sizes": []}
     chosen |= {f"augmentation.{key}": value for key, value in (crops | NO_COLOUR).items() if value is not None}
-    chosen |= {"output": str(folder.parent), "training.stop_after_steps": None, "training.distribution": "none"}
+    beside = folder.parent if folder.name not in ("", "..") else folder.resolve().parent
+    chosen |= {"output": str(beside), "training.stop_after_steps": None, "training.distribution": "none"}
     chosen |= {"optimizer.epochs": EPOCHS, "optimizer.warmup_epochs": 0}
     if files.chosen([*OWN, *arguments], "optimizer") == "sgd":
         decay = 0.0 if options.frozen else WEIGHT_DECAY

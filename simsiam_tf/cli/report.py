@@ -23,8 +23,12 @@ def run(arguments: list[str]) -> int:
     output = Path(options.output or f"report{FORMATS[options.format]}")
     if not output.parent.is_dir():
         raise InputError(f"output: folder {output.parent} does not exist; make it first")
-    if options.carbon_intensity is not None and options.carbon_intensity < 0:
+    if output.suffix in FORMATS.values() and output.suffix != FORMATS[options.format]:
+        raise InputError(f"output: {output} is no name for {options.format}; give --format, or another ending")
+    if options.carbon_intensity is not None and not options.carbon_intensity >= 0:
         raise InputError(f"carbon_intensity: {options.carbon_intensity:g} is no value of it; give 0 or more")
+    if options.details < 0:
+        raise InputError(f"details: {options.details} is no value of it; give 0 or more")
 
     from simsiam_tf.report.records import of_folders
 
@@ -40,7 +44,7 @@ def run(arguments: list[str]) -> int:
         raise InputError(f"RUN_OR_STUDY: nothing of {', '.join(options.what)} is done yet; sweep it, or give --results")
     content = _content(options, records, studies)
     with replacing(output) as partial:
-        partial.write_text(content)
+        partial.write_text(content, encoding="utf-8", errors="backslashreplace")
     print(f"{len(records)} runs: {output}")
     return DONE
 

@@ -129,10 +129,9 @@ def _better(best, rows, first, queries, k, chunk):
 
 def without(rows, cosine, index):
     """Neighbours (n, k - 1) of `rows` without themselves, nearest first; without the last if it is not among them."""
-    others = index != rows[:, None]
-    others[others.all(axis=1), -1] = False
-    shape = (len(rows), index.shape[1] - 1)
-    return cosine[others].reshape(shape), index[others].reshape(shape)
+    others = np.argsort(index == rows[:, None], axis=1, kind="stable")[:, :-1]
+    cosine, index = (np.take_along_axis(each, others, axis=1) for each in (cosine, index))
+    return np.where(index == rows[:, None], np.float32(-1), cosine), index  # what is left stands for none
 
 
 @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32)])

@@ -85,8 +85,10 @@ def result_of(config: Config, folder: Path) -> dict:
     """
     try:
         figures = dict(json.loads((folder / "result.json").read_bytes()))
-        environment = dict(json.loads((folder / "environment.json").read_bytes()))
-        packages, epochs = dict(environment["packages"]), rows_of(folder / "metrics.csv")
+        # A run that was imported and never trained has none.
+        written = folder / "environment.json"
+        environment = dict(json.loads(written.read_bytes())) if written.is_file() else {}
+        packages, epochs = dict(environment.get("packages", {})), rows_of(folder / "metrics.csv")
         looks = rows_of(folder / "collapse.csv")
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"RUN: {folder} has no readable figures ({error}); delete it, or train it again") from error

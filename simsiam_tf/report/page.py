@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from simsiam_tf.evaluation.energy import car_km, carbon_kg
 from simsiam_tf.experiments import tables
+from simsiam_tf.experiments.results import figure
 from simsiam_tf.experiments.study import Study
 from simsiam_tf.pages import page
 from simsiam_tf.report import plots
@@ -19,6 +20,7 @@ MOST_SUMMARIES, MOST_COMPARED = 12, 12
 COLUMNS = {
     "knn_accuracy": ("kNN", lambda value: f"{100 * value:.1f} %"),
     "linear_accuracy": ("linear", lambda value: f"{100 * value:.1f} %"),
+    "classifier.test_accuracy": ("classifier", lambda value: f"{100 * value:.1f} %"),
     "loss": ("loss", "{:.3f}".format),
     "correlation_strength": ("correlation", "{:.2f}".format),
     "effective_rank": ("rank", "{:.1f}".format),
@@ -77,8 +79,9 @@ def run_header(records: list[Record]) -> list[str]:
 
 def run_row(record: Record, records: list[Record]) -> list[str]:
     """A run's line of that table."""
-    figures, method = record.figures, record.result["configuration"].get("method.name", "")
-    values = [COLUMNS[key][1](figures[key]) if key in figures else "" for key in _columns(records)]
+    method = record.result["configuration"].get("method.name", "")
+    known = [(key, figure(record.result, key)) for key in _columns(records)]
+    values = ["" if value is None else COLUMNS[key][1](value) for key, value in known]
     return [record.name, method, str(record.seed), record.result["outcome"], *values]
 
 
@@ -95,4 +98,4 @@ def energy(records: list[Record], intensity: float | None) -> str | None:
 
 
 def _columns(records):
-    return [key for key in COLUMNS if any(key in record.figures for record in records)]
+    return [key for key in COLUMNS if any(figure(record.result, key) is not None for record in records)]

@@ -75,11 +75,14 @@ def details(path: Path) -> Details:
     folder, views = RunFolder.existing(path), None
     if (path / "views.png").is_file():
         views = _jpeg(np.asarray(Image.open(path / "views.png").convert("RGB")))
-    config = files.read(folder.config)
     try:
-        backbone, splits = folder.load_backbone(), load_data(config, views=False)
-    except InputError as error:
+        return _looked_at(folder, files.read(folder.config), views)
+    except InputError as error:  # no data, or features that are not finite
         return Details(views, missing=str(error))
+
+
+def _looked_at(folder, config, views):
+    backbone, splits = folder.load_backbone(), load_data(config, views=False)
     side = config.data.image_size
     bank = splits.train.take(spaced(len(splits.train), BANK))
     tested = splits.test or splits.train
@@ -158,7 +161,7 @@ def _map(images, features, side):
 
 
 def _class_names(images, k):
-    return [str(name) for name in images.class_names or range(k)]
+    return [shown(str(name)) for name in images.class_names or range(k)]
 
 
 def _words(images, row):
@@ -166,7 +169,7 @@ def _words(images, row):
     if images.labels is None:
         return name
     label = images.labels[row]
-    return f"{images.class_names[label] if images.class_names else label}: {name}"
+    return f"{shown(images.class_names[label]) if images.class_names else label}: {name}"
 
 
 def _unit(features):

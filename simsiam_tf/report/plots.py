@@ -39,13 +39,14 @@ STYLE = {
 CURVES = {
     "loss": ("loss", None),
     "knn_accuracy": ("kNN accuracy on test images", None),
+    "val_accuracy": ("accuracy on held-out labels", None),
     "relative_std": ("spread, share of 1/√d", RELATIVE_STD),
     "correlation_strength": ("correlation of channels", CORRELATION),
     "effective_rank": ("effective rank", EFFECTIVE_RANK),
 }
 CLASSIFIERS = {"knn_accuracy": "kNN", "linear_accuracy": "linear probe", "supervised_accuracy": "end to end"}
 LOOKED = ("relative_std", "correlation_strength", "effective_rank")
-MOST_LINES = 12
+MOST_LINES, MOST_CLASSES = 12, 40
 _marks = itertools.count()
 
 
@@ -71,9 +72,9 @@ def _over_seeds(group, key):
 
 def _points(result, key):
     epochs = result["epochs"]
-    if key not in LOOKED:
+    if key not in LOOKED or not epochs:
         return {row["epoch"]: row[key] for row in epochs if key in row}
-    steps = epochs[0]["step"] if epochs else 1
+    steps = epochs[-1]["step"] / epochs[-1]["epoch"]
     return {look["step"] / steps: look[key] for look in result.get("looks", ()) if key in look}
 
 
@@ -105,7 +106,8 @@ def fractions(groups: list[Group]) -> dict[str, str]:
     """{classifier: SVG}: accuracy by share of the labels, the mean over seeds of each group, and of the baselines."""
     tables = [[record.figures.get("by_fraction", {}) for record in group.records] for group in groups]
     found = {group.name: _by_share(each, "encoder") for group, each in zip(groups[:MOST_LINES], tables, strict=False)}
-    found |= {name: _by_share([line for each in tables for line in each], key) for key, name in BASELINES.items()}
+    if len({_data(record) for group in groups for record in group.records}) == 1:  # else they are of different images
+        found |= {name: _by_share([line for each in tables for line in each], key) for key, name in BASELINES.items()}
     shares = sorted({share for each in found.values() for values in each.values() for share in values}, reverse=True)
     shown = {key: title for key, title in CLASSIFIERS.items() if any(key in each for each in found.values())}
     if len(shares) < 2:
@@ -114,6 +116,10 @@ def fractions(groups: list[Group]) -> dict[str, str]:
         key: _bars(title, shares, {name: each[key] for name, each in found.items() if key in each})
         for key, title in shown.items()
     }
+
+
+def _data(record):
+    return str({key: value for key, value in record.result["configuration"].items() if key.startswith("data.")})
 
 
 def _bars(title, shares, bars):
@@ -167,17 +173,18 @@ def spectrum(values: dict[str, np.ndarray]) -> str:
 def confusion(counts: np.ndarray, names: list[str]) -> str:
     """Counts (k, k): rows are true classes, columns those that kNN gives."""
     with mpl.rc_context(STYLE):
-        side = 1.6 + 0.34 * len(names)
+        few = len(names) <= MOST_CLASSES
+        side = 1.6 + 0.34 * min(len(names), 20)
         figure, axis = _figure(side, side)
         axis.grid(False)
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axis.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="none")
         if len(names) <= 20:
             for row, column in np.ndindex(counts.shape):
                 colour = "white" if shares[row, column] > 0.5 else "black"
                 axis.text(column, row, counts[row, column], ha="center", va="center", color=colour, fontsize=7)
-        axis.set_xticks(range(len(names)), names, rotation=90)
-        axis.set_yticks(range(len(names)), names)
+        axis.set_xticks(range(len(names)) if few else [], names if few else [], rotation=90)
+        axis.set_yticks(range(len(names)) if few else [], names if few else [])
         axis.set(xlabel="kNN says", ylabel="is")
         right = np.trace(counts) / max(1, counts.sum())
         return svg(figure, f"confusion matrix of kNN over {len(names)} classes, {100 * right:.1f} % right")

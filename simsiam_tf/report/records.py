@@ -12,7 +12,7 @@ from simsiam_tf.errors import InputError
 from simsiam_tf.experiments.results import Results, result_of, rows_of
 from simsiam_tf.experiments.study import Study
 from simsiam_tf.settings import files
-from simsiam_tf.settings.types import shown
+from simsiam_tf.settings.types import marked, shown
 
 DEPTH = 3  # folders that are looked into for runs: runs/STUDY/CELL
 
@@ -78,11 +78,27 @@ def _if_there(folder):
 
 
 def groups(records: Iterable[Record]) -> list[Group]:
-    """Seeds of one row, or of one configuration, together, in order of appearance."""
+    """Seeds of one row, or of one configuration, together, in order of appearance; each under a name of its own.
+
+    Runs that began with weights from elsewhere are seeds of nothing: what they began with is not in their settings.
+    """
     found: dict[str, list[Record]] = {}
-    for record in records:
-        found.setdefault(record.row or json.dumps(_settings(record), sort_keys=True), []).append(record)
-    return [Group(each[0].name, tuple(each)) for each in found.values()]
+    for index, record in enumerate(records):
+        key = record.row or json.dumps(_settings(record), sort_keys=True)
+        imported = record.folder is not None and (record.folder / "imported.pth.tar").is_file()
+        if imported or not record.result["configuration"] or record.seed in {each.seed for each in found.get(key, ())}:
+            key = str(index)
+        found.setdefault(key, []).append(record)
+    names = [each[0].name for each in found.values()]
+    return [
+        Group(each[0].name if names.count(each[0].name) == 1 else _longer_name(each[0]), tuple(each))
+        for each in found.values()
+    ]
+
+
+def _longer_name(record):
+    """With the study or the folder that it is of."""
+    return record.row or (f"{record.folder.parent.name}/{record.name}" if record.folder else record.name)
 
 
 def differences(found: list[Group]) -> list[tuple[str, list[str]]]:
@@ -112,10 +128,21 @@ def _below(path, depth):
 
 
 def _of_folder(folder):
-    config = files.read(folder / "config.yaml")
+    """The run, whatever state it is in: one bad folder is no reason to say nothing of the others."""
+    unread = {"configuration": {}, "outcome": "unreadable", "figures": {}, "epochs": [], "looks": [], "made": {}}
+    try:
+        config = files.read(folder / "config.yaml")
+    except InputError:
+        return Record(folder.name, unread, folder)
     with suppress(InputError):
         return Record(config.name, result_of(config, folder), folder)
-    epochs, looks = rows_of(folder / "metrics.csv"), rows_of(folder / "collapse.csv")
-    done = f"{int(epochs[-1]['epoch']) if epochs else 0} of {config.optimizer.epochs} epochs"
-    parts = {"figures": {}, "epochs": epochs, "looks": looks, "made": {}}
-    return Record(config.name, {"configuration": files.flat(config), "outcome": done} | parts, folder)
+    free = marked(config, "free")
+    unread["configuration"] = {key: value for key, value in files.flat(config).items() if key not in free}
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        figures = json.loads((folder / "result.json").read_bytes()) if (folder / "result.json").is_file() else {}
+        epochs, looks = rows_of(folder / "metrics.csv"), rows_of(folder / "collapse.csv")
+        done = f"{int(epochs[-1]['epoch']) if epochs else 0} of {config.optimizer.epochs} epochs"
+        return Record(
+            config.name, unread | {"outcome": done, "figures": figures, "epochs": epochs, "looks": looks}, folder
+        )
+    return Record(config.name, unread, folder)

@@ -13,7 +13,7 @@ SPECIAL |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$
 
 
 def csv_text(records: list[Record], studies: list[StudyTables]) -> str:
-    """The tables of the studies, or else that of the runs, an empty line between them."""
+    """The tables of the studies, and that of the runs that are of none, an empty line between them."""
     text = io.StringIO()
     for index, (header, body) in enumerate(_tables(records, studies)):
         if index:
@@ -37,9 +37,9 @@ def latex_text(records: list[Record], studies: list[StudyTables]) -> str:
 
 
 def _tables(records, studies):
-    if not studies:
-        return [(run_header(records), [run_row(record, records) for record in records])]
-    return [table for each in studies for table in each.tables()]
+    found = [table for each in studies for table in each.tables()]
+    alone = [record for record in records if record.row is None]
+    return found + ([(run_header(alone), [run_row(record, alone) for record in alone])] if alone else [])
 
 
 def _latex(cell):

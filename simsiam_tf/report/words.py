@@ -23,10 +23,18 @@ GOOD = "It has learned: use it with embed or export. One seed is one draw: compa
 def summary(record: Record) -> list[str]:
     """Sentences: how the training went, how good the encoder is, and what to try."""
     figures = record.figures
-    said = [f"Training: {figures['verdict']}." if "verdict" in figures else f"Training: {record.result['outcome']}."]
+    if "classifier" in figures and record.result["outcome"] == verdict.HEALTHY:  # nothing looked for a collapse
+        return [_classifier(figures["classifier"])]
+    said = [f"Training: {figures.get('verdict', record.result['outcome'])}."]
     if "quality" in figures:
-        said.append(f"{figures['quality']['sentence'][:1].upper()}{figures['quality']['sentence'][1:]}.")
+        said.append(f"{figures['quality']['sentence']}.")
     return said + advice(record)
+
+
+def _classifier(figures):
+    right = figures.get("test_accuracy")
+    tested = "no labelled test images" if right is None else f"{100 * right:.1f} % of the test images right"
+    return f"Classifier by {figures['labels']} labels: {tested}."
 
 
 def advice(record: Record) -> list[str]:

@@ -111,3 +111,12 @@ def test_what_does_not_fit_is_refused(arguments, message):
 def test_one_alone_has_no_others():
     with pytest.raises(InputError, match="features: only one"):
         nearest_others(np.ones((1, 2)), 1)
+
+
+def test_what_an_index_did_not_reach_leaves_no_hole():
+    """Rows of which the search found themselves twice, or not at all."""
+    cosine = np.float32([[1, 0.5, -1], [0.9, 0.8, 0.7]])
+    index = np.array([[0, 4, 0], [3, 4, 5]])
+    left = neighbors.without(np.array([0, 1]), cosine, index)
+    assert left[1].tolist() == [[4, 0], [3, 4]]
+    assert left[0].tolist() == [[0.5, -1], np.float32([0.9, 0.8]).tolist()]

@@ -144,6 +144,8 @@ def test_the_verb(trained, tmp_path, capsys):
         ),
         (["table5_small", "--format", "pdf"], "format: 'pdf' is unknown; give one of html, csv, latex"),
         (["table5_small", "--output", "no/where.html"], "output: folder no does not exist; make it first"),
+        (["table5_small", "--output", "t.csv"], "output: t.csv is no name for html; give --format, or another ending"),
+        (["table5_small", "--details", "-1"], "details: -1 is no value of it; give 0 or more"),
         (["table5_small", "--carbon_intensity", "-1"], "carbon_intensity: -1 is no value of it; give 0 or more"),
     ],
 )

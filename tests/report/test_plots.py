@@ -49,6 +49,8 @@ def test_bars_are_means_over_seeds(record):
     found = groups([record("a", seed=0), record("a", seed=1, by_fraction=half)])
     (bars,) = plots.fractions(found).values()
     assert "a 60.0 % with 100 %, 40.0 % with 10 %; raw pixels 20.0 % with 100 %" in bars
+    other = groups([*found[0].records, record("b", data__name="other")])
+    assert "raw pixels" not in plots.fractions(other)["knn_accuracy"]
     only = {"encoder": half["encoder"][:1]}
     assert plots.fractions(groups([record(by_fraction=only)])) == {}
 

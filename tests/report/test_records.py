@@ -53,12 +53,32 @@ def test_seeds_of_a_configuration_are_one_group(record):
         record("d", row="study/d", seed=2),
         record("d", row="study/d", seed=3, optimizer__learning_rate=0.3),  # an older result has other keys
     ]
+    records += [record("e", seed=0), record("a", optimizer__learning_rate=0.5)]  # a second run of a seed; a name again
     found = groups(records)
     assert [(group.name, [each.name for each in group.records]) for group in found] == [
         ("a", ["a", "b"]),
         ("c", ["c"]),
         ("d", ["d", "d"]),
+        ("e", ["e"]),
+        ("a", ["a"]),
     ]
+
+
+def test_what_cannot_be_read_is_said_to_be_so(trained, tmp_path):
+    for name in "abcd":
+        shutil.copytree(trained, tmp_path / name, ignore=shutil.ignore_patterns("checkpoints", "tensorboard"))
+    (tmp_path / "a" / "config.yaml").write_text("nonsense: {")
+    (tmp_path / "b" / "result.json").write_text("{")
+    (tmp_path / "b" / "metrics.csv").write_text("epoch,loss\nx,1\n")
+    (tmp_path / "c" / "environment.json").unlink()  # as of a run that was imported and evaluated
+    assert [record.result["outcome"] for record in of_folders(tmp_path)] == ["unreadable"] * 2 + ["healthy"] * 2
+
+
+def test_weights_from_elsewhere_make_no_seed(trained, tmp_path):
+    for name in "ab":
+        shutil.copytree(trained, tmp_path / name, ignore=shutil.ignore_patterns("checkpoints", "tensorboard"))
+    (tmp_path / "b" / "imported.pth.tar").touch()
+    assert [len(group.records) for group in groups(of_folders(tmp_path))] == [1, 1]
 
 
 def test_settings_that_differ(record):

@@ -33,9 +33,11 @@ def test_a_failed_run_is_told_what_to_try_whatever_its_accuracy(record, outcome)
 def test_the_summary_says_verdict_quality_and_advice(record):
     assert summary(record()) == [
         "Training: healthy: spread 0.98 of 1/sqrt(d).",
-        "KNN 50.0 % of 300 test images.",
+        "kNN 50.0 % of 300 test images.",
         words.GOOD,
     ]
+    tuned = record(classifier={"labels": 70, "test_accuracy": 0.5})
+    assert summary(tuned) == ["Classifier by 70 labels: 50.0 % of the test images right."]
     unfinished = record(outcome="3 of 9 epochs")
     unfinished.figures.clear()
     assert summary(unfinished) == ["Training: 3 of 9 epochs."]
