@@ -53,7 +53,9 @@ class Findings:
 
     def members(self) -> list[np.ndarray]:
         """Rows of each group, in the order of their numbers."""
-        return [np.flatnonzero(self.group == number) for number in range(self.group.max(initial=-1) + 1)]
+        rows = np.argsort(self.group, kind="stable")
+        ends = np.cumsum(np.bincount(self.group + 1))  # of those in no group, then of each group
+        return np.split(rows, ends[:-1])[1:]
 
 
 def inspect(backbone, images, root: Path, threshold: float | None = None) -> Findings:
