@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 
 from simsiam_tf.evaluation.energy import car_km
+from simsiam_tf.experiments.study import CLASSIFIERS
 from simsiam_tf.runs.evaluate import TITLES
 
 WIDTH = 80
-CLASSIFIERS = {"knn_accuracy": "kNN", "linear_accuracy": "linear probe", "supervised_accuracy": "end to end"}
 
 
 def print_result(result: dict) -> None:

@@ -20,6 +20,7 @@ KEYS = {"title": str, "base": str, "set": dict, "grid": dict}
 KEYS |= dict.fromkeys(("seeds", "rows", "columns", "compared"), list)
 ROW_KEYS = {"name": str, "set": dict, "paper": dict}
 PLACED = {"seed", "name", "output"}  # of each cell: the sweep's
+CLASSIFIERS = {"knn_accuracy": "kNN", "linear_accuracy": "linear probe", "supervised_accuracy": "end to end"}
 BASELINES = {"raw": "raw pixels", "untrained": "untrained encoder"}  # rows that evaluations bring with them
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 
-from simsiam_tf.evaluation.verdict import CORRELATION, EFFECTIVE_RANK, RELATIVE_STD
-from simsiam_tf.experiments.study import BASELINES
+from simsiam_tf.experiments.study import BASELINES, CLASSIFIERS
 from simsiam_tf.report.records import Group
+from simsiam_tf.runs.curves import LOOKS
 
 INK = "#123456"  # stands for the colour of the text until the SVG is written
 # Seen on white and on black.
@@ -40,12 +40,8 @@ CURVES = {
     "loss": ("loss", None),
     "knn_accuracy": ("kNN accuracy on test images", None),
     "val_accuracy": ("accuracy on held-out labels", None),
-    "relative_std": ("spread, share of 1/√d", RELATIVE_STD),
-    "correlation_strength": ("correlation of channels", CORRELATION),
-    "effective_rank": ("effective rank", EFFECTIVE_RANK),
+    **{key: (title, limits) for key, (title, _, limits) in LOOKS.items()},
 }
-CLASSIFIERS = {"knn_accuracy": "kNN", "linear_accuracy": "linear probe", "supervised_accuracy": "end to end"}
-LOOKED = ("relative_std", "correlation_strength", "effective_rank")
 MOST_LINES, MOST_CLASSES = 12, 40
 _marks = itertools.count()
 
@@ -72,7 +68,7 @@ def _over_seeds(group, key):
 
 def _points(result, key):
     epochs = result["epochs"]
-    if key not in LOOKED or not epochs:
+    if key not in LOOKS or not epochs:
         return {row["epoch"]: row[key] for row in epochs if key in row}
     steps = epochs[-1]["step"] / epochs[-1]["epoch"]
     return {look["step"] / steps: look[key] for look in result.get("looks", ()) if key in look}

@@ -5,13 +5,14 @@ import io
 import re
 import shutil
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from simsiam_tf.cli import main as cli
-from simsiam_tf.report import text
+from simsiam_tf.report import pictures, text
 from simsiam_tf.report.page import energy, html
 from simsiam_tf.report.pictures import details
 from simsiam_tf.report.records import of_folders
@@ -95,6 +96,19 @@ def test_without_its_data_a_run_has_its_views(trained, tmp_path):
     assert found.neighbours is None
     assert "gone" in found.missing
     assert "cannot be looked at: data.path" in html("x", of_folders(tmp_path / "run"), [], [("run", found)])
+
+
+def test_features_that_are_not_finite_leave_the_rest_of_the_page(trained, monkeypatch):
+    monkeypatch.setattr(pictures, "Extractor", lambda model: lambda batches: np.full((len(list(batches)), 3), np.nan))
+    found = details(trained)
+    assert found.views is not None
+    assert "NaN or infinity" in found.missing
+
+
+def test_class_names_are_shown_whatever_their_bytes():
+    named = SimpleNamespace(class_names=("a", "b\udce9"), labels=np.array([0, 1]), ids=np.array(["0.png", "1.png"]))
+    assert pictures._class_names(named, 2) == ["a", "b\\udce9"]
+    assert pictures._words(named, 1).encode().startswith(b"b\\udce9: ")
 
 
 def test_names_are_text(record):

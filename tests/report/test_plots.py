@@ -55,6 +55,15 @@ def test_bars_are_means_over_seeds(record):
     assert plots.fractions(groups([record(by_fraction=only)])) == {}
 
 
+def test_many_classes_make_no_larger_matrix():
+    """A figure that grew with them took gigabytes for 200."""
+    small, large = (plots.confusion(np.eye(k, dtype=int), [f"class {i}" for i in range(k)]) for k in (20, 300))
+    sizes = [re.search(r'viewBox="([^"]+)"', each)[1] for each in (small, large)]
+    assert sizes[0] == sizes[1]
+    assert "class 7" in small
+    assert "class 7" not in large
+
+
 @pytest.mark.parametrize(("counts", "share"), [([[3, 1], [0, 4]], "87.5"), ([[0, 0], [0, 0]], "0.0")])
 def test_the_confusion_matrix_says_how_much_is_right(counts, share):
     assert f"over 2 classes, {share} % right" in plots.confusion(np.array(counts), ["a", "b"])
