@@ -179,7 +179,10 @@ def test_heads_are_exported_only_with_the_backbone_that_they_are_of(imported, tr
     shutil.rmtree(tmp_path / "a" / "checkpoints")
     (tmp_path / "a" / "imported.pth.tar").unlink()
     assert run("export", tmp_path / "a", "--format=pytorch") == 2
-    assert "no checkpoint to take the heads from; give --format torchvision" in capsys.readouterr().err
+    assert (
+        "no checkpoint to take the heads from; its backbone alone is export's --format torchvision"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "a" / "export").exists()
 
 

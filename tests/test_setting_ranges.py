@@ -63,6 +63,7 @@ OUT_OF_RANGE = {
     "monitor.linear_probe": ("perhaps", "true or false"),
     "monitor.collapse_epochs": (-1, "a whole number 0 or more or auto"),
     "monitor.collapse_patience": (0, "a whole number 1 or more"),
+    "monitor.spectrum_epochs": (-1, "a whole number 0 or more"),
     "monitor.stop_on_collapse": ("perhaps", "true or false"),
     "monitor.tensorboard": ("perhaps", "true or false"),
     "monitor.carbon_intensity": (-1, "a number 0 or more or null"),

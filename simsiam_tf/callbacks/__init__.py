@@ -8,6 +8,7 @@ from simsiam_tf.callbacks.knn import KNNMonitor
 from simsiam_tf.callbacks.linear import LinearProbe
 from simsiam_tf.callbacks.progress import ProgressBar
 from simsiam_tf.callbacks.record import Rates, RunRecord
+from simsiam_tf.callbacks.spectra import SpectrumMonitor
 from simsiam_tf.callbacks.views import ViewImages, view_grid
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "ProgressBar",
     "Rates",
     "RunRecord",
+    "SpectrumMonitor",
     "ViewImages",
     "view_grid",
 ]

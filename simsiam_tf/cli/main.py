@@ -10,8 +10,8 @@ from simsiam_tf.cli import BAD_INPUT, DONE, INTERRUPTED, KILLED
 from simsiam_tf.errors import InputError, unwritable
 from simsiam_tf.runs.interrupt import Interrupted
 
-VERBS = ("train", "sweep", "evaluate", "report", "embed", "neighbors", "inspect", "finetune", "predict", "export")
-VERBS += ("import-weights",)
+VERBS = ("train", "sweep", "evaluate", "report", "embed", "neighbors", "inspect", "diagnose", "finetune", "predict")
+VERBS += ("export", "import-weights")
 log = logging.getLogger("simsiam_tf")
 
 

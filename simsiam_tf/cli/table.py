@@ -12,6 +12,18 @@ from simsiam_tf.experiments.study import CLASSIFIERS
 from simsiam_tf.runs.evaluate import TITLES
 
 WIDTH = 80
+# Columns of a diagnosis: the figure, and how it is written.
+DIAGNOSED = {
+    "AUC": ("spectrum_auc", "{:.3f}"),
+    "rank": ("effective_rank", "{:.1f}"),
+    "RankMe": ("rankme", "{:.1f}"),
+    "alpha": ("alpha_req", "{:.2f}"),
+    "LiDAR": ("lidar", "{:.1f}"),
+    "align.": ("alignment", "{:.3f}"),
+    "uniform.": ("uniformity", "{:.2f}"),
+    "spread": ("relative_std", "{:.2f}"),
+    "corr.": ("correlation_strength", "{:.2f}"),
+}
 
 
 def print_result(result: dict) -> None:
@@ -26,6 +38,27 @@ def print_result(result: dict) -> None:
         print(fill(f"training: {result['verdict']}", WIDTH))
     if "energy_kwh" in result:
         print(fill(energy(result), WIDTH))
+
+
+def print_diagnoses(diagnoses) -> None:
+    """The figures without labels of several encoders, a row for each of their outputs, and what could not be had."""
+    table = Table(
+        title=f"Without labels, of {' / '.join(map(str, sorted({each.images for each in diagnoses})))} images"
+    )
+    for title in ("encoder", "output", "d", *DIAGNOSED):
+        table.add_column(title, justify="left" if title in ("encoder", "output") else "right", overflow="fold")
+    for each in diagnoses:
+        for key, part in each.parts.items():
+            cells = [
+                DIAGNOSED[title][1].format(part.figures[name]) if (name := DIAGNOSED[title][0]) in part.figures else "-"
+                for title in DIAGNOSED
+            ]
+            style = "bold" if key == "features" else None
+            table.add_row(each.name, key, str(len(part.singular_values)), *cells, style=style)
+    Console(width=120).print(table)
+    for each in diagnoses:
+        if each.missing:
+            print(fill(f"{each.name}: no projections: {each.missing}", WIDTH))
 
 
 def energy(result: dict) -> str:

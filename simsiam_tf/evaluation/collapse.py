@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.evaluation.spectrum import as_features, centre, entropy_rank, in_float64, spectrum_of
+from simsiam_tf.evaluation.spectrum import as_features, centre, entropy_rank, explained, in_float64, spectrum_of
 from simsiam_tf.evaluation.verdict import LEVELS, severity
 
 
@@ -77,8 +77,7 @@ def spectrum_auc(features):
     values themselves, not of their squares. (d + 1)/2d for a flat spectrum, 1 for a single direction; 1 also where
     nothing varies (s = 0).
     """
-    s = singular_values(features)
-    return float(np.mean(np.cumsum(s) / s.sum())) if s[0] > 0 else 1.0
+    return float(np.mean(explained(singular_values(features))))
 
 
 def effective_rank(features):

@@ -69,6 +69,15 @@ def spectrum_of(features) -> Spectrum:
     return features if isinstance(features, Spectrum) else Spectrum(features)
 
 
+def explained(singular_values):
+    """Cumulative explained spread (d,): share of the first i singular values in their sum (Li et al. 2022, eq. 2).
+
+    singular_values: (d,), descending. All 1 where nothing varies, as of a single direction.
+    """
+    total = np.sum(singular_values)
+    return np.cumsum(singular_values) / total if total > 0 else np.ones_like(singular_values)
+
+
 def entropy_rank(weights) -> float:
     """exp(entropy of weights / sum(weights)), weights >= 0: how many of them count; 0 where all are zero."""
     weights = weights[weights > 0]

@@ -33,18 +33,19 @@ class LabelFree:
             view.numpy() for view in Views([first] * VIEWS).draw(tf.constant(some), config.seed, 0, TEST_STREAM)
         ]
 
-    def figures(self, backbone, features=None) -> dict:
+    def features(self, network):
+        """What a network makes of its images, (n, d)."""
+        crop = self.config.data.image_size
+        return Extractor(network)(self.images.take(self.rows).batches(forward_batch(crop), crop=crop))
+
+    def figures(self, backbone, features) -> dict:
         """As `evaluation.label_free.label_free_figures` has them.
 
         Args:
             backbone: Keras model, pixels -> (n, d).
-            features: Its features (n, d) of all images, if they are known.
+            features: What it makes of the images.
         """
-        extractor, crop = Extractor(backbone), self.config.data.image_size
-        if features is None:
-            features = extractor(self.images.take(self.rows).batches(forward_batch(crop), crop=crop))
-        else:
-            features = features[self.rows]
+        extractor = Extractor(backbone)
         views = np.stack([extractor([view]) for view in self.views], axis=1)  # (images, views, d)
         return label_free_figures(features, views)
 
@@ -56,9 +57,13 @@ def label_free(config: Config, backbone, images, features=None, untrained_featur
         features, untrained_features: (n, d) of all images, where they are known.
     """
     found = LabelFree(config, images)
+
+    def figures(network, known):
+        return found.figures(network, found.features(network) if known is None else known[found.rows])
+
     return {
-        "encoder": found.figures(backbone, features),
-        "untrained": found.figures(build_backbone(config), untrained_features),
+        "encoder": figures(backbone, features),
+        "untrained": figures(build_backbone(config), untrained_features),
     }
 
 

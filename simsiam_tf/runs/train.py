@@ -7,6 +7,7 @@ import logging
 
 import tensorflow as tf
 
+from simsiam_tf.callbacks.spectra import KINDS
 from simsiam_tf.cuda import has_nvidia_device
 from simsiam_tf.errors import Diverged, InputError
 from simsiam_tf.evaluation.features import Extractor
@@ -21,6 +22,7 @@ from simsiam_tf.runs.folder import RunFolder, SilentFolder
 from simsiam_tf.runs.interrupt import Interrupt
 from simsiam_tf.runs.labelled import class_names, labelled, learns_labels
 from simsiam_tf.runs.result import of_divergence, summary
+from simsiam_tf.runs.spectra import draw_spectra, over_training
 from simsiam_tf.runs.views import draw_sample
 from simsiam_tf.runs.watchers import Watchers, make_watchers
 from simsiam_tf.runs.workers import Workers
@@ -130,7 +132,11 @@ def train_and_evaluate(config: Config, folder, interrupt: Interrupt, workers: Wo
 
 
 def show(config: Config, folder, watchers: Watchers, steps_per_epoch: int) -> None:
-    """Draw curves.png; without figures, and in other workers than the first, there is none."""
+    """Draw curves.png and spectra.png; without figures, and in other workers than the first, there are none."""
+    if watchers.spectra and (found := watchers.spectra.looks):
+        steps = [look["step"] for look in found]
+        values = {kind: [look[kind] for look in found] for kind in KINDS}
+        draw_spectra(folder.path / "spectra.png", over_training(steps, values))
     looks, untrained = watchers.monitor.looks if watchers.monitor else [], None
     if not watchers.record or not (watchers.record.rows or looks):
         return

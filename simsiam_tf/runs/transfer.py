@@ -12,10 +12,8 @@ from simsiam_tf.atomic import replacing
 from simsiam_tf.errors import InputError
 from simsiam_tf.interop import torch_file, torch_state, weights
 from simsiam_tf.runs.build import build_method
-from simsiam_tf.runs.checkpoint import restore
-from simsiam_tf.runs.checkpointer import method_variables
 from simsiam_tf.runs.folder import RunFolder
-from simsiam_tf.runs.labelled import learns_labels
+from simsiam_tf.runs.trained import trained_method
 from simsiam_tf.settings import files
 from simsiam_tf.settings.methods import METHODS
 from simsiam_tf.settings.schema import Config
@@ -119,27 +117,9 @@ def export_run(folder: RunFolder, path: Path, format: str) -> list[str]:
         write(path, {}, weights.state_dict(backbone))
         return []
     config = files.read(folder.config)
-    learned = learns_labels(config)
-    num_classes = folder.load_classifier().output_shape[-1] if learned else None
-    # Targets and banks are not exported.
-    model = build_method(config, steps_per_epoch=1, num_images=1, num_classes=num_classes)
-    imported = folder.load_imported(model)
-    epoch, batches = (imported.about.get("epoch", 0), imported.batches) if imported else (0, 0)
-    checkpoints = folder.checkpoint_folder(1)
-    kept = (checkpoints.best() if learned else None) or checkpoints.newest()
-    if kept:
-        arrays, meta = kept
-        restore(arrays, method_variables(model), partly=True)
-        epoch += meta["rows"][-1]["epoch"] if meta["rows"] else 0
-        batches += model.batches_per_step * int(model.step.numpy())
-    elif not imported:
-        raise InputError(f"RUN: {folder.path} has no checkpoint to take the heads from; give --format torchvision")
-    here, judged = model.encoder.get_weights(), backbone.get_weights()
-    if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(here, judged, strict=True)):
-        raise InputError(f"RUN: {folder.path} is being trained on; finish its training with the same command")
-    model.backbone.set_weights(judged)
-    save_method(path, model, config, epoch, batches)
-    return list(model.heads)
+    found = trained_method(folder, backbone)
+    save_method(path, found.method, config, found.epoch, found.batches)
+    return list(found.method.heads)
 
 
 def save_method(path: Path, model, config: Config, epoch: int, batches: int) -> None:

@@ -18,6 +18,7 @@ from simsiam_tf.callbacks import (
     ProgressBar,
     Rates,
     RunRecord,
+    SpectrumMonitor,
     ViewImages,
 )
 from simsiam_tf.callbacks.energy import EnergyMeter
@@ -41,7 +42,7 @@ class Watchers:
         callbacks: In the order in which they see the logs.
         stop: Ends training in all workers.
         probes: The linear probe, if there is one.
-        record, monitor, knn, held_out, rates, checkpointer, events: Of the first worker; None in the others.
+        record, monitor, spectra, knn, held_out, rates, checkpointer, events: Of the first worker; None in the others.
     """
 
     callbacks: list[keras.callbacks.Callback]
@@ -49,6 +50,7 @@ class Watchers:
     probes: list[LinearProbe] = field(default_factory=list)
     record: RunRecord | None = None
     monitor: CollapseMonitor | None = None
+    spectra: SpectrumMonitor | None = None
     knn: KNNMonitor | None = None
     held_out: HeldOut | None = None
     rates: Rates | None = None
@@ -94,6 +96,7 @@ def make_watchers(config: Config, model, splits, folder, interrupt: Interrupt, s
             train, m.collapse_epochs, m.collapse_patience, stop=m.stop_on_collapse, path=folder.looks, **whole
         )
         callbacks.append(monitor)
+    spectra = SpectrumMonitor(train, m.spectrum_epochs, folder.spectra) if m.spectrum_epochs and not learned else None
     knn = held_out = None
     if not learned:
         knn = _knn(config, train, test, judged)
@@ -101,7 +104,7 @@ def make_watchers(config: Config, model, splits, folder, interrupt: Interrupt, s
         log.info("too few labels to hold any out: the last epoch is kept")
     else:
         held_out = HeldOut(test, record, config.method.patience, steps_per_epoch)
-    callbacks += [each for each in (knn, held_out, *probes) if each]
+    callbacks += [each for each in (spectra, knn, held_out, *probes) if each]
     events = None
     if m.tensorboard:
         few = train.sample(8).images
@@ -117,7 +120,7 @@ def make_watchers(config: Config, model, splits, folder, interrupt: Interrupt, s
     energy = EnergyMeter() if EnergyMeter.available() else None
     last = energy, stop, record, events, ProgressBar(config.optimizer.epochs), checkpointer
     callbacks += [each for each in last if each]
-    return Watchers(callbacks, stop, probes, record, monitor, knn, held_out, rates, checkpointer, events)
+    return Watchers(callbacks, stop, probes, record, monitor, spectra, knn, held_out, rates, checkpointer, events)
 
 
 def _probes(config, model, train, queries):

@@ -104,6 +104,7 @@ class MonitorSettings(Section):
             they are fewer; 0 switches it off.
         collapse_patience: Stop after so many "collapsed" verdicts in a row.
         stop_on_collapse: End a collapsed run with exit code 3.
+        spectrum_epochs: Keep the singular spectra of features and projections every so many epochs; 0 switches it off.
         tensorboard: Write event files.
         carbon_intensity: g of CO2 for a kWh here; null: not known. Energy is measured with the extra [energy] only.
     """
@@ -115,6 +116,7 @@ class MonitorSettings(Section):
     collapse_epochs: Natural | Literal["auto"] = setting("auto", free=True)
     collapse_patience: Count = 3
     stop_on_collapse: bool = True
+    spectrum_epochs: Natural = setting(0, free=True)
     tensorboard: bool = setting(True, free=True, own=True)
     carbon_intensity: NonNegative | None = setting(None, free=True, own=True)
 

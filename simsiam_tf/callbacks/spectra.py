@@ -1,0 +1,87 @@
+"""Keeps the singular spectra of features and projections while training."""
+
+import keras
+import numpy as np
+
+from simsiam_tf.atomic import replacing
+from simsiam_tf.callbacks.features import MonitorImages
+from simsiam_tf.errors import InputError
+from simsiam_tf.evaluation.collapse import effective_rank, spectrum_auc
+from simsiam_tf.evaluation.features import Extractor
+from simsiam_tf.evaluation.spectrum import Spectrum
+
+SAMPLE = 4096
+KINDS = ("features", "projections")
+
+
+class SpectrumMonitor(keras.callbacks.Callback):
+    """Adds "features_auc", "features_rank", "projections_auc" and "projections_rank" to the logs.
+
+    They are those of un-augmented images in inference mode (Li, Efros & Pathak 2022, eq. 2; Roy & Vetterli 2007).
+
+    Args:
+        images: uint8 array (n, h, w, 3) or MonitorImages; 4,096 of them, evenly spaced, are used, which bounds the
+            number of singular values that are not zero.
+        every: Epochs between two looks; the last epoch is always looked at.
+        path: .npz file that keeps all looks, or None: "steps" (looks,), "features" and "projections" (looks, d), the
+            singular values of the centred outputs, descending.
+
+    Attributes:
+        looks: Of each look its step and singular values, as the file has them.
+
+    Raises:
+        InputError: the model has no projections.
+    """
+
+    def __init__(self, images, every=1, path=None):
+        super().__init__()
+        if every < 1:
+            raise InputError(f"every: {every}; give 1 epoch or more")
+        self.images = (images if isinstance(images, MonitorImages) else MonitorImages(images)).sample(SAMPLE)
+        self.every, self.path, self.looks = every, path, []
+        self._project = None
+
+    def set_model(self, model):
+        super().set_model(model)
+        if not hasattr(model, "project"):
+            raise InputError(
+                f"SpectrumMonitor: {type(model).__name__} has no project(images); give it to a method such as SimSiam"
+            )
+        self._project = Extractor(lambda images, training: model.project(images))
+
+    def on_train_begin(self, logs=None):
+        """Take up the looks of an earlier part of the run, but for those that its checkpoint does not know of."""
+        if self.path and not self.looks and self.path.is_file():
+            self.looks = [look for look in read_looks(self.path) if look["step"] <= int(self.model.step.numpy())]
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every == 0 or epoch + 1 == self.params["epochs"]:
+            logs.update(self.look(int(self.model.step.numpy())))
+
+    def look(self, step):
+        """Keep the spectra at this step; returns their figures for the logs."""
+        outputs = {"features": self.images.features(self.model), "projections": self._project(self.images.batches())}
+        if not all(np.isfinite(each).all() for each in outputs.values()):
+            return {}
+        found = {kind: Spectrum(outputs[kind]) for kind in KINDS}
+        values = {kind: spectrum.singular_values for kind, spectrum in found.items()}
+        self.looks = [earlier for earlier in self.looks if earlier["step"] < step] + [{"step": step, **values}]
+        if self.path:
+            self._write()
+        figures = {f"{kind}_auc": spectrum_auc(spectrum) for kind, spectrum in found.items()}
+        return figures | {f"{kind}_rank": effective_rank(spectrum) for kind, spectrum in found.items()}
+
+    def _write(self):
+        arrays = {kind: np.stack([look[kind] for look in self.looks]) for kind in KINDS}
+        with replacing(self.path) as partial:
+            np.savez(partial, steps=[look["step"] for look in self.looks], **arrays)
+
+
+def read_looks(path):
+    """What a SpectrumMonitor has written, as its `looks`."""
+    with np.load(path) as file:
+        columns = {kind: file[kind] for kind in KINDS}
+        return [
+            {"step": int(step)} | {kind: each[i] for kind, each in columns.items()}
+            for i, step in enumerate(file["steps"])
+        ]

@@ -1,0 +1,80 @@
+"""Pictures of singular spectra: of several encoders side by side, and of one over its training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from simsiam_tf.atomic import replacing
+from simsiam_tf.evaluation.spectrum import explained
+
+LEAST = 1e-7  # of the largest singular value: below lies rounding
+
+
+def draw_spectra(path: Path, lines: dict[str, list[tuple]]) -> None:
+    """Write the picture of `spectra`."""
+    with replacing(path) as partial:
+        spectra(lines).savefig(partial, dpi=100, format="png")
+
+
+def spectra(lines: dict[str, list[tuple]]) -> Figure:
+    """A row for each kind of output: the singular values by rank, and the share that the first of them explain.
+
+    Args:
+        lines: {kind: [(label, singular values (d,), options of matplotlib's plot)]}; kinds without lines are left out.
+    """
+    kinds = {kind: drawn for kind, drawn in lines.items() if drawn}
+    figure = Figure(figsize=(12, 4.2 * len(kinds)), layout="constrained")
+    axes = figure.subplots(len(kinds), 2, squeeze=False)
+    for (left, right), (kind, drawn) in zip(axes, kinds.items(), strict=True):
+        for label, values, options in drawn:
+            ranks, shares = np.arange(1, len(values) + 1), explained(values)
+            left.plot(ranks, _relative(values), **options)
+            right.plot(ranks / len(values), shares, label=f"{label}: AUC {shares.mean():.3f}", **options)
+        right.plot([0, 1], [0, 1], color="black", linestyle=":", linewidth=1, label="flat spectrum: AUC 0.5")
+        left.set(title=f"singular values of {kind}", xlabel="rank", ylabel="share of the largest", yscale="log")
+        right.set(title=f"explained by the first of them, {kind}", xlabel="rank, share of d", ylabel="share of the sum")
+        right.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        right.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        right.legend(frameon=False, fontsize="small", loc="lower right")
+        for axis in (left, right):
+            axis.grid(alpha=0.25)
+            axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _relative(values):
+    return np.maximum(values / values[0], LEAST) if values[0] > 0 else np.full(len(values), LEAST)
+
+
+def of_diagnoses(diagnoses) -> dict[str, list[tuple]]:
+    """The lines of several encoders, a colour each; dashed are those of the encoders as they began."""
+    lines = {"features": [], "projections": []}
+    for index, each in enumerate(diagnoses):
+        colour = {"color": f"C{index % 10}"}
+        for key, part in each.parts.items():
+            if key == "untrained":
+                options = colour | {"linestyle": "--", "linewidth": 1}
+                lines["features"].append((f"{each.name}, untrained", part.singular_values, options))
+            else:
+                lines[key].append((each.name, part.singular_values, colour))
+    return lines
+
+
+def over_training(steps, values: dict[str, np.ndarray]) -> dict[str, list[tuple]]:
+    """The lines of one run, from dark to bright, at most ten of its looks.
+
+    Args:
+        steps: Of each look.
+        values: {kind: of each look its singular values (d,)}.
+    """
+    looks = np.unique(np.linspace(0, len(steps) - 1, 10).astype(int))
+    colours = colormaps["viridis"](np.linspace(0, 0.9, len(looks)))
+    return {
+        kind: [(f"step {steps[i]}", each[i], {"color": colour}) for i, colour in zip(looks, colours, strict=True)]
+        for kind, each in values.items()
+    }

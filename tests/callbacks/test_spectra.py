@@ -1,0 +1,59 @@
+"""The spectrum monitor: singular values are NumPy's, and the file goes on where a run does."""
+
+import numpy as np
+import pytest
+
+from fitting import run
+from simsiam_tf import SimSiam
+from simsiam_tf.callbacks import SpectrumMonitor
+from simsiam_tf.callbacks.spectra import read_looks
+from simsiam_tf.errors import InputError
+
+
+def numpy_values(outputs):
+    """Singular values of the centred outputs, and the mean of their cumulative shares."""
+    outputs = np.asarray(outputs, np.float64)
+    values = np.linalg.svd(outputs - outputs.mean(axis=0), compute_uv=False)
+    return values, np.mean(np.cumsum(values) / values.sum())
+
+
+def test_spectra_are_those_of_the_trained_network(small_model, colours, tmp_path):
+    model, monitor = small_model(), SpectrumMonitor(colours, path=tmp_path / "spectra.npz")
+    history = run(model, colours, [monitor])
+    assert [look["step"] for look in monitor.looks] == [4, 8]
+    assert isinstance(model, SimSiam)
+    for kind, outputs in (("features", model(colours)), ("projections", model.project(colours))):
+        values, auc = numpy_values(outputs)
+        np.testing.assert_allclose(monitor.looks[-1][kind], values, rtol=1e-4, atol=1e-4 * values[0])
+        assert history[f"{kind}_auc"][-1] == pytest.approx(auc, rel=1e-4)
+    with np.load(tmp_path / "spectra.npz") as file:
+        assert file["steps"].tolist() == [4, 8]
+        assert file["features"].shape == (2, 8)
+        assert file["projections"].shape == (2, 16)
+    assert not np.allclose(monitor.looks[0]["features"], monitor.looks[1]["features"])
+
+
+def test_a_run_goes_on_with_the_looks_that_its_checkpoint_knows_of(small_model, colours, tmp_path):
+    path = tmp_path / "spectra.npz"
+    run(small_model(), colours, [SpectrumMonitor(colours, path=path)], epochs=3)
+    before = read_looks(path)
+    model = small_model()
+    model.step.assign(8)  # the third epoch is lost
+    monitor = SpectrumMonitor(colours, path=path)
+    run(model, colours, [monitor], epochs=1)
+    assert [look["step"] for look in read_looks(path)] == [4, 8, 12]
+    np.testing.assert_array_equal(monitor.looks[1]["features"], before[1]["features"])
+    assert not np.array_equal(monitor.looks[2]["features"], before[2]["features"])
+
+
+def test_every_second_epoch_and_the_last(small_model, colours):
+    monitor = SpectrumMonitor(colours, every=2)
+    run(small_model(), colours, [monitor], epochs=3)
+    assert [look["step"] for look in monitor.looks] == [8, 12]
+
+
+def test_what_has_no_projections_is_refused(small_backbone, colours):
+    with pytest.raises(InputError, match="SpectrumMonitor: Functional has no project"):
+        SpectrumMonitor(colours).set_model(small_backbone())
+    with pytest.raises(InputError, match="every: 0; give 1 epoch or more"):
+        SpectrumMonitor(colours, every=0)

@@ -1,0 +1,127 @@
+"""The verb diagnose: its spectra are NumPy's of what embed writes, beside the untrained encoder and an export."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from simsiam_tf.cli import main as cli
+from simsiam_tf.runs.build import build_backbone
+from simsiam_tf.settings import files
+from small_run import arguments
+
+
+@pytest.fixture(scope="module")
+def found(trained, tmp_path_factory):
+    """The diagnosis of a run on its own images, and the folder that it is in."""
+    folder = tmp_path_factory.mktemp("diagnosis")
+    assert cli.main(["diagnose", str(trained), "--output", str(folder / "d.png")]) == 0
+    [each] = json.loads((folder / "d.json").read_text())
+    return each, folder
+
+
+def values(features):
+    features = features.astype(np.float64)
+    return np.linalg.svd(features - features.mean(axis=0), compute_uv=False)
+
+
+def embedded(trained, folder):
+    assert cli.main(["embed", str(trained), "--data", "train", "--output", str(folder / "f.npz")]) == 0
+    with np.load(folder / "f.npz") as file:
+        return file["features"]
+
+
+def test_features_are_those_of_embed(trained, found):
+    each, folder = found
+    expected = values(embedded(trained, folder))
+    s = np.array(each["features"]["singular_values"])
+    np.testing.assert_allclose(s, expected, rtol=1e-4, atol=1e-5 * expected[0])
+    shares = np.cumsum(expected) / expected.sum()
+    np.testing.assert_allclose(each["features"]["explained"], shares, atol=1e-5)
+    assert each["features"]["spectrum_auc"] == pytest.approx(shares.mean(), abs=1e-5)
+    known = json.loads((trained / "result.json").read_text())["label_free"]
+    for part, name in (("features", "encoder"), ("untrained", "untrained")):
+        for figure, value in known[name].items():
+            assert each[part][figure] == pytest.approx(value, rel=1e-4), figure
+
+
+def test_the_untrained_encoder_is_the_one_of_its_seed(trained, found):
+    each, _ = found
+    fresh = build_backbone(files.read(trained / "config.yaml"))
+    assert len(each["untrained"]["singular_values"]) == fresh.output_shape[-1]
+    assert each["untrained"]["singular_values"] != each["features"]["singular_values"]
+
+
+def test_projections_are_those_of_the_trained_heads(found, trained):
+    """The run's own last look saw 160 of the same images, all that there are."""
+    each, _ = found
+    *_, last = (trained / "collapse.csv").read_text().splitlines()
+    names = (trained / "collapse.csv").read_text().splitlines()[0].split(",")
+    look = dict(zip(names, map(float, last.split(",")), strict=True))
+    for figure in ("feature_std", "relative_std", "correlation_strength", "effective_rank"):
+        assert each["projections"][figure] == pytest.approx(look[figure], rel=1e-3), figure
+    assert len(each["projections"]["singular_values"]) == 16
+
+
+def test_picture(found):
+    _, folder = found
+    with Image.open(folder / "d.png") as image:
+        assert image.size == (1200, 840)  # a row for features, one for projections
+
+
+def test_an_exported_encoder_beside_its_run(trained, tmp_path, capsys):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 12, 12, 3), dtype=np.uint8)
+    np.save(tmp_path / "p.npy", pixels)
+    assert cli.main(["export", str(trained), "--format", "keras", "--output", str(tmp_path / "e.keras")]) == 0
+    words = ["--data", str(tmp_path / "p.npy"), "--output", str(tmp_path / "both.png")]
+    assert cli.main(["diagnose", str(trained), str(tmp_path / "e.keras"), *words]) == 0
+    run, encoder = json.loads((tmp_path / "both.json").read_text())
+    assert set(encoder) == {"name", "images", "features"}
+    assert (run["images"], encoder["images"]) == (40, 40)
+    np.testing.assert_allclose(
+        encoder["features"]["singular_values"], run["features"]["singular_values"], rtol=1e-3, atol=1e-4
+    )
+    assert "lidar" in run["features"]
+    assert "lidar" not in encoder["features"]  # no recipe of views comes with it
+    assert "e.keras" in capsys.readouterr().out
+
+
+def test_a_run_without_checkpoints_has_no_projections(run, tmp_path, capsys):
+    shutil.rmtree(run / "checkpoints")
+    assert cli.main(["diagnose", str(run)]) == 0
+    assert "no projections: RUN:" in capsys.readouterr().out.replace("\n", " ")
+    [each] = json.loads((run / "diagnose.json").read_text())
+    assert set(each) == {"name", "images", "features", "untrained"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["missing.keras"], "RUN_OR_ENCODER: missing.keras is not there; give a run folder or a .keras file"),
+        (["ENCODER"], "has no images of its own; give a folder or an array file"),
+        (["ENCODER", "--data", "DATA"], "does not say it; give --image_size"),
+        (["ENCODER", "--data", "DATA", "--image_size", "0"], "image_size: 0 is no size; give 1 or more"),
+        (
+            ["ENCODER", "--data", "DATA", "--image_size", "12", "--output", "d.jpg"],
+            "output: d.jpg does not end in .png; give a name that does",
+        ),
+    ],
+)
+def test_refusals(trained, tmp_path, capsys, words, said):
+    shutil.copy(trained / "backbone.keras", tmp_path / "e.keras")
+    np.save(tmp_path / "p.npy", np.zeros((4, 12, 12, 3), np.uint8))
+    places = {"ENCODER": str(tmp_path / "e.keras"), "DATA": str(tmp_path / "p.npy")}
+    assert cli.main(["diagnose", *(places.get(word, word) for word in words)]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_spectra_of_a_training_are_kept_and_drawn(output):
+    assert cli.main(arguments(output, name="looked", monitor__spectrum_epochs=2, evaluation__baselines="[]")) == 0
+    with np.load(output / "looked" / "spectra.npz") as file:
+        assert file["steps"].tolist() == [10, 20]
+    assert (output / "looked" / "spectra.png").stat().st_size > 10_000
+    assert "features_auc" in (output / "looked" / "metrics.csv").read_text()
