@@ -93,7 +93,7 @@ def test_a_run_without_checkpoints_has_no_projections(run, tmp_path, capsys):
     assert cli.main(["diagnose", str(run)]) == 0
     assert "no projections: RUN:" in capsys.readouterr().out.replace("\n", " ")
     [each] = json.loads((run / "diagnose.json").read_text())
-    assert set(each) == {"name", "images", "features", "untrained"}
+    assert set(each) == {"name", "images", "features", "untrained", "forecast"}
 
 
 @pytest.mark.parametrize(

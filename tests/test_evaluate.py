@@ -85,7 +85,7 @@ def test_every_setting_reaches_its_evaluator(splits, small_backbone, monkeypatch
     }
     assert list(result["by_fraction"]) == ["untrained", "supervised", "raw", "encoder"]
     assert result["evaluation"] == asdict(SETTINGS)
-    assert result.keys() == {"evaluation", "by_fraction", "quality", "label_free"} | ACCURACIES.keys()
+    assert result.keys() == {"evaluation", "by_fraction", "quality", "label_free", "forecast"} | ACCURACIES.keys()
     assert result.items() >= ACCURACIES.items()
     assert [line.split(":")[0] for line in said] == [f"evaluating {part} of 6" for part in range(1, 7)]
 

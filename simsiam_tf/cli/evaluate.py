@@ -11,7 +11,7 @@ from simsiam_tf.settings import files
 from simsiam_tf.settings.paths import check_data
 
 # Besides accuracies, what an evaluation says: none of an earlier one is left.
-JUDGED = {"evaluation", "by_fraction", "quality", "label_free", "class_names"}
+JUDGED = {"evaluation", "by_fraction", "quality", "label_free", "forecast", "class_names"}
 log = logging.getLogger("simsiam_tf")
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from simsiam_tf.evaluation.energy import car_km
+from simsiam_tf.evaluation.forecast import sentence
 from simsiam_tf.experiments.study import CLASSIFIERS
 from simsiam_tf.runs.evaluate import TITLES
 
@@ -34,6 +35,8 @@ def print_result(result: dict) -> None:
         _print_classifier(result["classifier"])
     if "quality" in result:
         print(fill(result["quality"]["sentence"], WIDTH))
+    if "forecast" in result and "linear_accuracy" not in result:
+        print(fill(sentence(result["forecast"]), WIDTH))
     if "verdict" in result:
         print(fill(f"training: {result['verdict']}", WIDTH))
     if "energy_kwh" in result:
@@ -57,6 +60,8 @@ def print_diagnoses(diagnoses) -> None:
             table.add_row(each.name, key, str(len(part.singular_values)), *cells, style=style)
     Console(width=120).print(table)
     for each in diagnoses:
+        if each.forecast:
+            print(fill(f"{each.name}: {sentence(each.forecast)}", WIDTH))
         if each.missing:
             print(fill(f"{each.name}: no projections: {each.missing}", WIDTH))
 

@@ -95,7 +95,7 @@ def result_of(config: Config, folder: Path) -> dict:
     if "stopped" not in figures and figures.get("steps", 0) < figures.get("total_steps", 0):
         raise InputError(f"RUN: {folder} is at step {figures['steps']} of {figures['total_steps']}; finish it")
     free = marked(config, "free")
-    for key in ("evaluation", "class_names"):
+    for key in ("evaluation", "class_names", "forecast"):  # the last one follows from label_free
         figures.pop(key, None)
     return {
         "configuration": {key: value for key, value in files.flat(config).items() if key not in free},

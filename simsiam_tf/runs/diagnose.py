@@ -12,6 +12,7 @@ from simsiam_tf.atomic import replacing
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.collapse import collapse_figures, spectrum_auc
 from simsiam_tf.evaluation.features import Extractor, forward_batch
+from simsiam_tf.evaluation.forecast import shipped
 from simsiam_tf.evaluation.label_free import label_free_figures
 from simsiam_tf.evaluation.spectrum import Spectrum, explained
 from simsiam_tf.interop.export import load_keras
@@ -45,12 +46,14 @@ class Diagnosis:
         name: As pictures and tables call it.
         images: How many were looked at.
         parts: "features"; of a run also "untrained", those of the encoder that it began as, and "projections".
+        forecast: Of a run's linear probe, see `evaluation.forecast`.
         missing: Why there are no projections, if they were to be had.
     """
 
     name: str
     images: int
     parts: dict[str, Part] = field(default_factory=dict)
+    forecast: dict | None = None
     missing: str | None = None
 
 
@@ -76,7 +79,8 @@ def of_run(folder: RunFolder, name: str, where: str) -> Diagnosis:
         parts["projections"] = Part(Spectrum(z).singular_values, figures)
     except InputError as error:
         missing = str(error)
-    return Diagnosis(name, len(look.rows), parts, missing)
+    both = {"encoder": parts["features"].figures, "untrained": parts["untrained"].figures}
+    return Diagnosis(name, len(look.rows), parts, shipped().forecast(both), missing)
 
 
 def of_encoder(file: Path, name: str, where: str, side: int) -> Diagnosis:
@@ -103,7 +107,9 @@ def of_encoder(file: Path, name: str, where: str, side: int) -> Diagnosis:
 def write(diagnoses: list[Diagnosis], path: Path) -> None:
     """All of it as JSON: a list with an entry for each encoder."""
     content = [
-        {"name": each.name, "images": each.images} | {key: part.as_json for key, part in each.parts.items()}
+        {"name": each.name, "images": each.images}
+        | {key: part.as_json for key, part in each.parts.items()}
+        | ({"forecast": each.forecast} if each.forecast else {})
         for each in diagnoses
     ]
     with replacing(path) as partial:

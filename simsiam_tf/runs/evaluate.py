@@ -15,7 +15,7 @@ from simsiam_tf.evaluation.protocol import evaluate_features, evaluate_supervise
 from simsiam_tf.evaluation.supervised import SupervisedBenchmark
 from simsiam_tf.methods.bank import free_memory
 from simsiam_tf.runs.build import build_augmenter, build_backbone
-from simsiam_tf.runs.label_free import label_free
+from simsiam_tf.runs.label_free import judged_without_labels
 from simsiam_tf.runs.quality import quality, sentence_without_labels
 from simsiam_tf.settings.schema import Config
 
@@ -60,8 +60,8 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
         say: Called with a line before each part, "evaluating 1 of 6: ...".
 
     Returns:
-        {"by_fraction": {method: [summary per label fraction]}, "quality", "label_free"}, and the encoder's accuracies
-        with all labels, "knn_accuracy" and so on.
+        {"by_fraction": {method: [summary per label fraction]}, "quality", "label_free", "forecast"}, and the encoder's
+        accuracies with all labels, "knn_accuracy" and so on.
 
     Raises:
         InputError: labels or test images are missing.
@@ -122,8 +122,8 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
     begin("beside raw pixels and the untrained encoder")
     judged = quality(config, splits, trained, untrained)
     begin("figures without labels")
-    figures = label_free(config, backbone, splits.train, trained[0], untrained and untrained[0])
-    result = {"evaluation": asdict(e), "by_fraction": by_fraction, "quality": judged, "label_free": figures}
+    figures = judged_without_labels(config, backbone, splits.train, trained[0], untrained and untrained[0])
+    result = {"evaluation": asdict(e), "by_fraction": by_fraction, "quality": judged} | figures
     if splits.train.class_names is not None:
         result["class_names"] = list(splits.train.class_names)
     for row in by_fraction["encoder"]:
@@ -136,13 +136,14 @@ def without_labels(config: Config, backbone, splits, say=lambda text: None) -> d
     """What is left without labelled test images, or of a run that stopped itself: figures of the training images.
 
     Returns:
-        {"label_free"} and, where there are no labels at all, {"quality": {"sentence"}}; {} if features are not finite.
+        {"label_free", "forecast"} and, where there are no labels at all, {"quality": {"sentence"}}; {} if features are
+        not finite.
     """
     say("evaluating without labels")
     with suppress(InputError):
-        figures = label_free(config, backbone, splits.train)
-        said = sentence_without_labels(figures) if splits.train.labels is None else None
-        return {"label_free": figures} | ({"quality": {"sentence": said}} if said else {})
+        found = judged_without_labels(config, backbone, splits.train)
+        said = sentence_without_labels(found["label_free"]) if splits.train.labels is None else None
+        return found | ({"quality": {"sentence": said}} if said else {})
     return {}
 
 

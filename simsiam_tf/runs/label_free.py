@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.evaluation.features import Extractor, forward_batch
+from simsiam_tf.evaluation.forecast import shipped
 from simsiam_tf.evaluation.label_free import label_free_figures
 from simsiam_tf.methods.views import TEST_STREAM, Views
 from simsiam_tf.runs.build import build_augmenter, build_backbone
@@ -50,21 +51,25 @@ class LabelFree:
         return label_free_figures(features, views)
 
 
-def label_free(config: Config, backbone, images, features=None, untrained_features=None) -> dict:
-    """{"encoder": figures, "untrained": figures} of the trained backbone and of the one that it began as.
+def judged_without_labels(config: Config, backbone, images, features=None, untrained_features=None) -> dict:
+    """Figures of the trained backbone and of the one that it began as, and what `evaluation.forecast` makes of them.
 
     Args:
         features, untrained_features: (n, d) of all images, where they are known.
+
+    Returns:
+        {"label_free": {"encoder": figures, "untrained": figures}, "forecast"}.
     """
     found = LabelFree(config, images)
 
     def figures(network, known):
         return found.figures(network, found.features(network) if known is None else known[found.rows])
 
-    return {
+    both = {
         "encoder": figures(backbone, features),
         "untrained": figures(build_backbone(config), untrained_features),
     }
+    return {"label_free": both, "forecast": shipped().forecast(both)}
 
 
 def spaced(n, most):

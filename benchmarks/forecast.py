@@ -1,0 +1,199 @@
+"""Fits the forecast of the linear probe's accuracy to the committed runs, and tries it on what it never saw.
+
+    python benchmarks/forecast.py          writes simsiam_tf/evaluation/forecast.json, docs/images/forecast.png, and its
+                                           tables into docs/collapse.md
+
+Ridge regression (scikit-learn) of the accuracy on the changes of the label-free figures, each data set weighing as much
+as the others. For each data set, and for each method, a model is fitted to all other runs and tried on these. Its
+penalty is chosen, and its interval is made, by leaving out one data set after the other among those of the fit.
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from matplotlib import pyplot as plt
+from scipy.stats import spearmanr
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from verdicts import table, write
+
+from simsiam_tf.evaluation.forecast import FIGURES, PARTS, SHIPPED, Model, changes, level
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "cells"
+PAGE = ROOT / "docs" / "collapse.md"
+DATA = {"cifar10": "CIFAR-10", "digits": "digits", "folder": "photographs"}
+PENALTIES = (1.0, 10.0, 100.0, 1000.0)
+COVERAGE = 0.9
+FEWEST = 4  # runs of a method that is held out
+
+
+@dataclass(frozen=True)
+class Run:
+    """`inputs` are what the accuracy is forecast from, (k,)."""
+
+    data: str
+    method: str
+    accuracy: float
+    label_free: dict
+    inputs: np.ndarray
+
+
+def read():
+    """All committed runs that have a linear probe with all labels, and every figure."""
+    runs = []
+    for path in sorted(RESULTS.glob("*.json")):
+        result = json.loads(path.read_bytes())
+        c, figures = result["configuration"], result["figures"]
+        known = figures.get("label_free", {})
+        if "linear_accuracy" in figures and all(name in known.get(part, {}) for part in PARTS for name in FIGURES):
+            data = DATA[c["data.name"] or c["data.source"]]
+            runs.append(Run(data, c["method.name"], figures["linear_accuracy"], known, changes(known)))
+    return runs
+
+
+def single(name):
+    """Makes of a run one that is forecast from this figure of its encoder alone."""
+    return lambda run: replace(run, inputs=np.array([level(name, run.label_free["encoder"][name])]))
+
+
+# What else could be said: always the same, or by one figure.
+OTHERS = {"a constant": lambda run: replace(run, inputs=np.zeros(1))} | {f"`{name}`": single(name) for name in FIGURES}
+
+
+def fit(runs):
+    """The model of these runs."""
+    penalty = min(PENALTIES, key=lambda each: left_out(runs, each)[0])
+    slopes, intercept = regression(runs, penalty)
+    x = np.array([run.inputs for run in runs])
+    return Model(
+        weights=tuple(slopes.tolist()),
+        intercept=intercept,
+        lowest=tuple(x.min(axis=0).tolist()),
+        highest=tuple(x.max(axis=0).tolist()),
+        half_width=left_out(runs, penalty)[1],
+        runs=len(runs),
+    )
+
+
+def regression(runs, penalty):
+    """Slopes (k,) of the inputs as they are, and the intercept."""
+    scaler, ridge = pipeline = make_pipeline(StandardScaler(), Ridge(penalty))
+    shares = weights(runs)
+    x, y = np.array([run.inputs for run in runs]), np.array([run.accuracy for run in runs])
+    pipeline.fit(x, y, standardscaler__sample_weight=shares, ridge__sample_weight=shares)
+    slopes = ridge.coef_ / scaler.scale_
+    return slopes, float(ridge.intercept_ - slopes @ scaler.mean_)
+
+
+def left_out(runs, penalty):
+    """Mean absolute error on each data set of a regression to the others, and what 90 % of these errors are below.
+
+    Of runs on one data set alone each method is left out instead.
+    """
+    errors = np.zeros(len(runs))
+    key = "data" if len({run.data for run in runs}) > 1 else "method"
+    for name in {getattr(run, key) for run in runs}:
+        slopes, intercept = regression([run for run in runs if getattr(run, key) != name], penalty)
+        for i, run in enumerate(runs):
+            if getattr(run, key) == name:
+                errors[i] = abs(intercept + slopes @ run.inputs - run.accuracy)
+    shares, order = weights(runs), np.argsort(errors)
+    reached = np.searchsorted(np.cumsum(shares[order]) / len(runs), COVERAGE)
+    return float(np.mean(shares * errors)), float(errors[order[min(reached, len(runs) - 1)]])
+
+
+def weights(runs):
+    """Each data set has as much of them as any other; their mean is 1."""
+    names = [run.data for run in runs]
+    return np.array([len(runs) / (len(set(names)) * names.count(name)) for name in names])
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a model, fitted without them, says of some runs: accuracies forecast, measured, and in the interval."""
+
+    name: str
+    runs: list[Run]
+    found: np.ndarray
+    half_width: float
+    inside: np.ndarray
+
+    @property
+    def measured(self):
+        return np.array([run.accuracy for run in self.runs])
+
+    @property
+    def error(self):
+        return float(np.mean(np.abs(self.found - self.measured)))
+
+    @property
+    def order(self):
+        """Spearman's rank correlation of forecast and measured accuracies."""
+        return float(spearmanr(self.found, self.measured)[0]) if np.ptp(self.found) > 0 else float("nan")
+
+
+def trials(runs, key):
+    """Each group of runs with the same `key`, data or method, held out."""
+    for name in dict.fromkeys(getattr(run, key) for run in runs):
+        some = [run for run in runs if getattr(run, key) == name]
+        if len(some) < FEWEST:
+            continue
+        model = fit([run for run in runs if getattr(run, key) != name])
+        x = np.array([run.inputs for run in some])
+        inside = ((model.lowest <= x) & (x <= model.highest)).all(axis=1)
+        yield Trial(name, some, model.intercept + x @ model.weights, model.half_width, inside)
+
+
+def errors_table(runs, key):
+    """Errors in points of the forecast, and of what else could be said, on each group that is held out."""
+    found = list(trials(runs, key))
+    header = ["held out", *(f"{each.name} ({len(each.runs)} runs)" for each in found)]
+    body = [["**forecast**", *(f"**{cell(each)}**" for each in found)]]
+    for name, reduced in OTHERS.items():
+        body.append([name, *map(cell, trials([reduced(run) for run in runs], key))])
+    body.append(["within the range of the fit", *(f"{each.inside.sum()} runs" for each in found)])
+    body.append(["their 90 % intervals", *(f"± {100 * each.half_width:.0f} points" for each in found)])
+    body.append(["which held the accuracy of", *map(covered, found)])
+    return table(header, body)
+
+
+def cell(trial):
+    return f"{100 * trial.error:.1f}" + ("" if np.isnan(trial.order) else f" ({trial.order:.2f})")
+
+
+def covered(trial):
+    """The share of the runs for which there is a forecast."""
+    if not trial.inside.any():
+        return "-"
+    held = np.abs(trial.found - trial.measured)[trial.inside] <= trial.half_width
+    return f"{100 * held.mean():.0f} %"
+
+
+def draw(runs, path):
+    """Forecast and measured accuracy of every run, its data set or its method held out."""
+    figure, axes = plt.subplots(1, 2, figsize=(11, 5), sharex=True, sharey=True, layout="constrained")
+    colours = dict(zip(DATA.values(), ("tab:blue", "tab:orange", "tab:green"), strict=True))
+    for axis, key in zip(axes, ("data", "method"), strict=True):
+        for trial in trials(runs, key):
+            for data in dict.fromkeys(run.data for run in trial.runs):
+                rows = [i for i, run in enumerate(trial.runs) if run.data == data]
+                axis.scatter(100 * trial.measured[rows], 100 * trial.found[rows], s=12, color=colours[data], alpha=0.6)
+        axis.plot([0, 100], [0, 100], color="black", linewidth=1)
+        axis.set(title=f"{key if key == 'method' else 'data set'} held out of the fit", xlabel="measured, %")
+        axis.grid(alpha=0.25)
+    axes[0].set_ylabel("forecast linear accuracy, %")
+    axes[0].legend([plt.Line2D([], [], marker="o", linestyle="", color=each) for each in colours.values()], colours)
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    everything = read()
+    fitted = fit(everything)
+    contents = {f"forecast by {key}": errors_table(everything, key) for key in ("data", "method")}
+    SHIPPED.write_text(json.dumps({"model": asdict(fitted), "figures": FIGURES, "tables": contents}, indent=1) + "\n")
+    PAGE.write_text(write(PAGE.read_text(), contents))
+    draw(everything, PAGE.parent / "images" / "forecast.png")
