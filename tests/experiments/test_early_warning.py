@@ -1,0 +1,73 @@
+"""Rules that warn of a collapse: made-up looks in closed form, and what the committed runs say of the monitor's own."""
+
+import early_warning
+import numpy as np
+import pytest
+from early_warning import COLLAPSE, FIGURES, HEALTHY
+
+
+def looks(ranks, correlations=None):
+    """Looks at steps 60, 70, ... with these effective ranks."""
+    correlations = correlations or [0.2] * len(ranks)
+    return [
+        {
+            "step": 60.0 + 10 * i,
+            "relative_std": 1.0,
+            "correlation_strength": correlation,
+            "effective_rank": float(rank),
+            "rows": 512.0,
+            "channels": 64.0,
+        }
+        for i, (rank, correlation) in enumerate(zip(ranks, correlations, strict=True))
+    ]
+
+
+def run(ranks, correlations=None, truth=HEALTHY):
+    return early_warning.made("digits", "simsiam", truth, looks(ranks, correlations))
+
+
+def test_a_limit_must_be_passed_by_three_looks_in_a_row():
+    rule = early_warning.limit("effective_rank", -10.0)
+    assert rule(run([20, 9, 9, 20, 9, 9, 9, 20])) == pytest.approx(120 / 130)
+    assert rule(run([20, 9, 9, 20, 9, 9, 20, 20])) == np.inf
+    assert early_warning.limit("effective_rank", -10.0, confirm=1)(run([20, 9, 20, 20])) == pytest.approx(70 / 90)
+
+
+def test_looks_before_the_grace_period_do_not_count():
+    early = [{**look, "step": look["step"] - 50} for look in looks([1, 1, 1, 1, 1, 20, 20, 20])]
+    found = early_warning.made("digits", "simsiam", HEALTHY, early)
+    assert [look["step"] for look in found.looks] == [60.0, 70.0, 80.0]
+    assert early_warning.limit("effective_rank", -10.0)(found) == np.inf
+
+
+def test_the_strictest_limit_warns_of_no_healthy_run_that_it_was_chosen_on():
+    healthy = [run([20, 14, 13, 12, 30]), run([20, 18, 17, 16, 15])]
+    failing = run([20, 9, 8, 7, 6], truth=COLLAPSE)
+    value = early_warning.strictest(lambda each: each.scores()["effective_rank"], [*healthy, failing])
+    assert value == -14.0  # the best of three in a row
+    rule = early_warning.limit("effective_rank", value)
+    assert [rule(each) for each in healthy] == [np.inf, np.inf]
+    assert rule(failing) == pytest.approx(90 / 100)
+
+
+def test_warned_counts_by_time():
+    runs = [run([9] * 10, truth=COLLAPSE), run([20] * 7 + [9] * 3, truth=COLLAPSE), run([20] * 10)]
+    counts, n = early_warning.warned(runs, early_warning.limit("effective_rank", -10.0), COLLAPSE)
+    assert (counts, n) == ([0, 0, 0, 0, 2], 2)  # the first after 80 of 150 steps
+    assert early_warning.warned(runs, early_warning.limit("effective_rank", -10.0), HEALTHY) == ([0] * 5, 1)
+
+
+def test_the_monitor_among_the_rules_on_runs_that_chose_none():
+    """No rule finds more collapses within a third of the run, and none that finds as many has fewer false alarms."""
+    runs = early_warning.read()
+    chosen, apart = early_warning.parts(runs)
+    assert not {id(each) for each in chosen} & {id(each) for each in apart}
+    assert len(apart) >= 100
+    found = {
+        name: [early_warning.warned(apart, rule, truth) for truth in (COLLAPSE, HEALTHY)]
+        for name, rule in early_warning.rules(chosen).items()
+    }
+    (ours, n), (false, _) = found.pop("the monitor: at risk")
+    assert ours[2] == n
+    assert all(others[0][0][2] < n or others[1][0][-1] >= false[-1] for others in found.values())
+    assert set(FIGURES) == {"relative_std", "correlation_strength", "effective_rank"}
