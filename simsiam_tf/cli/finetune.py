@@ -10,6 +10,7 @@ from simsiam_tf.cli.tensorflow import quiet_tensorflow
 from simsiam_tf.cli.train import compilation_cache, train_and_report
 from simsiam_tf.errors import InputError
 from simsiam_tf.settings import files
+from simsiam_tf.settings.data import IN_EPOCHS
 from simsiam_tf.settings.paths import check_data
 from simsiam_tf.settings.schema import Config
 
@@ -54,6 +55,7 @@ def defaults(here: Config, folder: Path, options, arguments: list[str]) -> dict:
     chosen |= {f"augmentation.{key}": value for key, value in (crops | NO_COLOUR).items() if value is not None}
     beside = folder.parent if folder.name not in ("", "..") else folder.resolve().parent
     chosen |= {"output": str(beside), "training.stop_after_steps": None, "training.distribution": "none"}
+    chosen |= {f"data.{name}": value for name, value in IN_EPOCHS.items()}
     chosen |= {"optimizer.epochs": EPOCHS, "optimizer.warmup_epochs": 0}
     if files.chosen([*OWN, *arguments], "optimizer") == "sgd":
         decay = 0.0 if options.frozen else WEIGHT_DECAY

@@ -18,7 +18,7 @@ from simsiam_tf.experiments.results import Results, figure
 from simsiam_tf.experiments.study import Study
 from simsiam_tf.experiments.sweep import Sweep
 from simsiam_tf.settings import files, yaml_files
-from simsiam_tf.settings.paths import check_data
+from simsiam_tf.settings.paths import check_data, check_permutation
 
 log = logging.getLogger("simsiam_tf")
 
@@ -34,6 +34,7 @@ def run(arguments: list[str]) -> int:
     options, cells = study.cells(parser, rest)
     for cell in cells:
         check_data(cell.config.data)
+        check_permutation(cell.config)
     devices = tuple(part.strip() for part in options.devices.split(",")) if options.devices else ()
     if options.jobs < 1:
         raise InputError(f"jobs: {options.jobs} is no value of it; give 1 or more")

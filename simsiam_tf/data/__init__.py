@@ -1,6 +1,7 @@
 """Images in: sources, subsets, and the stream of training batches."""
 
 from simsiam_tf.data.images import ArrayImages, ImageSet
+from simsiam_tf.data.order import ContinualOrder, EpochOrder
 from simsiam_tf.data.pipeline import training_batches
 from simsiam_tf.data.sources import SOURCES, Splits, from_arrays, load
 from simsiam_tf.data.subsets import holdout, stratified_subset
@@ -8,6 +9,8 @@ from simsiam_tf.data.subsets import holdout, stratified_subset
 __all__ = [
     "SOURCES",
     "ArrayImages",
+    "ContinualOrder",
+    "EpochOrder",
     "ImageSet",
     "Splits",
     "from_arrays",

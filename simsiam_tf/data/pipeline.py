@@ -1,10 +1,8 @@
-"""The stream of training batches: infinite, shuffled anew in every epoch, a pure function of (seed, step)."""
-
-import functools
+"""The stream of training batches: infinite, a pure function of the order and the step."""
 
 import tensorflow as tf
 
-from simsiam_tf.data.subsets import generator
+from simsiam_tf.data.order import EpochOrder
 from simsiam_tf.errors import InputError
 
 
@@ -19,11 +17,12 @@ def training_batches(
     stride=1,
     part=0,
     parts=1,
+    order=None,
 ):
     """Batches from step `start_step` on, the same whether or not the steps before were drawn.
 
-    An epoch has len(image_set) // batch_size steps and visits each image at most once, in a fresh order; the
-    remainder of an epoch is left out, as with PyTorch's drop_last.
+    Unless `order` says otherwise, an epoch has len(image_set) // batch_size steps and visits each image at most once,
+    in a fresh order; the remainder of an epoch is left out, as with PyTorch's drop_last.
 
     Args:
         image_set: ImageSet.
@@ -35,6 +34,8 @@ def training_batches(
         steps: number of batches; None for no end.
         stride: deliver every `stride`-th step: with m input hosts, host i starts at step i and has stride m.
         part, parts: cut every batch into `parts` equal parts and deliver the one with number `part`, from 0.
+        order: function of the step that gives the rows (batch_size,) of its batch, such as a ContinualOrder; default
+            EpochOrder, with `seed`.
 
     Returns:
         tf.data.Dataset of uint8 (batch_size / parts, side, side, 3), or of (images, int64 (batch_size / parts,)). Where
@@ -59,7 +60,7 @@ def training_batches(
         raise InputError(f"part: {part} of {parts} parts of a batch of {batch_size} images; give equal parts")
     if with_labels and image_set.labels is None:
         raise InputError(f"with_labels: {image_set.name} has no labels; use class sub-folders or give labels")
-    generator(seed, "epoch")  # A bad seed is refused here, not by a worker thread of tf.data.
+    order = EpochOrder(len(image_set), batch_size, seed) if order is None else order
 
     share = batch_size // parts
     specs = {"images": (tf.uint8, image_set.image_shape)}  # type, and shape of one
@@ -70,13 +71,8 @@ def training_batches(
     if image_set.sized:
         specs["sizes"] = tf.int32, (2,)
 
-    @functools.lru_cache(maxsize=2)
-    def order(epoch):
-        return generator(seed, "epoch", epoch).permutation(len(image_set))
-
     def batch(step):
-        epoch, start = divmod(int(step) * batch_size, len(image_set) // batch_size * batch_size)
-        rows = order(epoch)[start + part * share :][:share]
+        rows = order(int(step))[part * share :][:share]
         images, sizes = image_set.whole(rows)
         # After the images: a row whose file turns out bad takes over its replacement's label.
         labels = image_set.labels[rows] if with_labels else None

@@ -5,7 +5,7 @@ import numpy as np
 from simsiam_tf.errors import InputError
 
 # Every use draws from a stream of its own, so that a hold-out split never correlates with an epoch's order.
-STREAMS = {"epoch": 1, "holdout": 2, "fraction": 3, "limit": 4, "early": 5}
+STREAMS = {"epoch": 1, "holdout": 2, "fraction": 3, "limit": 4, "early": 5, "permutation": 6, "chunk": 7}
 
 
 def generator(seed, stream, part=0):

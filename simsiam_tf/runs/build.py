@@ -13,6 +13,7 @@ from simsiam_tf.errors import InputError
 from simsiam_tf.methods import METHODS
 from simsiam_tf.networks.layers import BatchNorm
 from simsiam_tf.optimizers import check_groups, make_optimizer
+from simsiam_tf.settings.data import IN_EPOCHS
 from simsiam_tf.settings.schema import Config
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -43,7 +44,8 @@ def prepare_process(config: Config) -> str:
 
 def load_data(config: Config, views: bool = True) -> data.Splits:
     """Training and test images, these for evaluation alone, and those, too, without `views`; raises as `data.load`."""
-    return data.load(**asdict(config.data), split=config.evaluation.split, seed=config.seed, views=views)
+    of_images = {key: value for key, value in asdict(config.data).items() if key not in IN_EPOCHS}
+    return data.load(**of_images, split=config.evaluation.split, seed=config.seed, views=views)
 
 
 def load_images(config: Config, where: str) -> data.ImageSet:

@@ -30,13 +30,14 @@ class EndOfPart(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-def fit(config: Config, model, images, watchers: Watchers, workers: Workers, steps_per_epoch: int) -> float:
+def fit(config: Config, model, images, watchers: Watchers, workers: Workers, steps_per_epoch: int, order=None) -> float:
     """Train to the end; returns the seconds it took this time.
 
     A run that was stopped inside an epoch first does the rest of that epoch. Each size of views is a fit of its own.
 
     Args:
         images: ImageSet to train on.
+        order: As `training_batches` takes it.
     """
     start, total = time.monotonic(), config.optimizer.epochs * steps_per_epoch
     last = min(total, config.training.stop_after_steps or total)
@@ -44,10 +45,8 @@ def fit(config: Config, model, images, watchers: Watchers, workers: Workers, ste
     labelled = bool(watchers.probes) or "labels" in model.reads
 
     def batches(step, part, parts):
-        size, rows = config.optimizer.batch_size, "rows" in model.reads
-        return training_batches(
-            images, size, config.seed, step, with_labels=labelled, with_rows=rows, part=part, parts=parts
-        )
+        size, reads = config.optimizer.batch_size, {"with_labels": labelled, "with_rows": "rows" in model.reads}
+        return training_batches(images, size, config.seed, step, **reads, part=part, parts=parts, order=order)
 
     try:
         while (step := int(model.step.numpy())) < last and not watchers.stop.over:

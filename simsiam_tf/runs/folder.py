@@ -17,6 +17,7 @@ from simsiam_tf.runs.checkpoint import CheckpointFolder
 from simsiam_tf.runs.environment import environment
 from simsiam_tf.runs.labelled import learns_labels
 from simsiam_tf.settings import files
+from simsiam_tf.settings.data import PERMUTATION
 from simsiam_tf.settings.schema import Config
 
 log = logging.getLogger("simsiam_tf")
@@ -38,6 +39,7 @@ class RunFolder:
         self.backbone = self.path / "backbone.keras"
         self.classifier = self.path / "classifier.keras"
         self.imported = self.path / "imported.pth.tar"
+        self.permutation = self.path / PERMUTATION
         self.lock = self.path / "lock"
 
     @classmethod

@@ -21,6 +21,7 @@ from simsiam_tf.runs.fit import fit
 from simsiam_tf.runs.folder import RunFolder, SilentFolder
 from simsiam_tf.runs.interrupt import Interrupt
 from simsiam_tf.runs.labelled import class_names, labelled, learns_labels
+from simsiam_tf.runs.order import training_order
 from simsiam_tf.runs.result import of_divergence, summary
 from simsiam_tf.runs.spectra import draw_spectra, over_training
 from simsiam_tf.runs.views import draw_sample
@@ -94,12 +95,13 @@ def train_and_evaluate(config: Config, folder, interrupt: Interrupt, workers: Wo
     learned = labelled(config, splits)
     steps_per_epoch = count_steps(config, learned.train)
     workers.check(config, learned.train)
+    order = training_order(config, len(learned.train), folder, workers)
     model = make_model(config, folder, workers, steps_per_epoch, learned.train)
     with interrupt.deferred():
         watchers = make_watchers(config, model, learned, folder, interrupt, steps_per_epoch, workers)
         watchers.resume(model, workers)
         try:
-            seconds = fit(config, model, learned.train, watchers, workers, steps_per_epoch)
+            seconds = fit(config, model, learned.train, watchers, workers, steps_per_epoch, order)
         except Diverged as error:
             folder.log_last_checkpoint()
             show(config, folder, watchers, steps_per_epoch)

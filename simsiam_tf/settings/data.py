@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import ClassVar, Literal, NamedTuple
 
-from simsiam_tf.settings.types import BelowOne, Count, NonNegative, Section, setting
+from simsiam_tf.errors import InputError
+from simsiam_tf.settings.types import BelowOne, Count, NonNegative, Section, setting, shown
 
 Source = Literal["digits", "tfds", "folder", "arrays"]
 
@@ -46,6 +47,11 @@ PLACES = {
 }
 
 
+PERMUTATION = "permutation.npy"  # in a run's folder
+OF_CHUNKS = {"chunks": None, "rounds": 1, "repeat_batch": 1, "permutation": None}  # neutral, as without chunks
+IN_EPOCHS = {"order": "epochs", "switch_epoch": None} | OF_CHUNKS
+
+
 @dataclass(frozen=True)
 class DataSettings(Section):
     """Images to train on and to test with.
@@ -63,6 +69,15 @@ class DataSettings(Section):
         limit: Use only this many training images, drawn by seed.
         test_limit: Use only this many test images, drawn by seed.
         memory_limit_gb: Larger sets are streamed from disk.
+        order: In which training images come: epochs, each once; single_pass, one chunk of them after the other;
+            accumulate, all chunks so far; last, the last chunk only; hybrid, single_pass and from a switch on epochs. A
+            chunk is gone through as often as its steps allow (Li, Efros & Pathak 2022).
+        chunks: Equal parts that the images are taken in; null: as many as a round has epochs, the paper's 100.
+        rounds: How often the chunks are gone through, in equal shares of the epochs.
+        switch_epoch: Epochs after which hybrid goes over to epochs; null: 40 % of them, as in the paper.
+        repeat_batch: How often in a row a batch of a chunk comes, in other views.
+        permutation: File of numpy.save with the order that chunks are cut from, such as the permutation.npy of another
+            run; null: drawn by seed.
     """
 
     prefix: ClassVar[str] = "data."
@@ -77,3 +92,39 @@ class DataSettings(Section):
     limit: Count | None = None
     test_limit: Count | None = None
     memory_limit_gb: NonNegative = setting(4.0, free=True, own=True)
+    order: Literal["epochs", "single_pass", "accumulate", "last", "hybrid"] = "epochs"
+    chunks: Count | None = None
+    rounds: Count = 1
+    switch_epoch: Count | None = None
+    repeat_batch: Count = 1
+    permutation: str | None = setting(None, own=True)
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name, neutral in OF_CHUNKS.items() if self.order == "epochs" else ():
+            if (value := getattr(self, name)) != neutral:
+                raise InputError(
+                    f"data.{name}: {shown(value)}, but data.order epochs has no chunks; give {shown(neutral)}, or "
+                    "another order, such as single_pass"
+                )
+        if self.switch_epoch is not None and self.order != "hybrid":
+            raise InputError(
+                f"data.switch_epoch: {self.switch_epoch}, but data.order is {self.order}; give null, or order hybrid"
+            )
+
+    def switch(self, epochs: int) -> int | None:
+        """Epochs of a whole run that come before the switch; None where there is none."""
+        return (self.switch_epoch or max(1, 2 * epochs // 5)) if self.order == "hybrid" else None
+
+    def check_epochs(self, epochs: int) -> None:
+        """Refuse an order that a run of so many epochs cannot have.
+
+        Raises:
+            InputError: the rounds do not divide them, or the switch is not among them.
+        """
+        if epochs % self.rounds:
+            raise InputError(f"data.rounds: {self.rounds} does not divide the {epochs} epochs; give a divisor of them")
+        if self.order == "hybrid" and self.switch(epochs) >= epochs:
+            raise InputError(
+                f"data.switch_epoch: {self.switch(epochs)} of {epochs} epochs; give fewer than optimizer.epochs"
+            )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.settings.data import PLACES, DataSettings
+from simsiam_tf.settings.data import PERMUTATION, PLACES, DataSettings
 
 SUFFIXES = (".parquet", ".npz")
 
@@ -35,6 +35,17 @@ def check_data(data) -> None:
     if place.endings and not any(files_in(path, place.endings)):
         found = "has no files of these types" if os.access(path, os.R_OK | os.X_OK) else "cannot be opened"
         raise InputError(f"data.path: {path} {found}; give {place.wanted}")
+
+
+def check_permutation(config) -> None:
+    """Refuse a `data.permutation` that is not there, unless the run has begun and keeps its own.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    given = config.data.permutation
+    if given is not None and not Path(given).expanduser().is_file() and not (config.folder / PERMUTATION).is_file():
+        raise InputError(f"data.permutation: {given} is not there; give a file that numpy.save has written")
 
 
 def files_in(folder: Path, endings: tuple[str, ...] | None, but: tuple[str, ...] = ()) -> Iterator[Path]:

@@ -14,6 +14,7 @@ from simsiam_tf.errors import InputError
 from simsiam_tf.settings.augmentation import AugmentationSettings
 from simsiam_tf.settings.data import DataSettings
 from simsiam_tf.settings.methods import MethodSettings
+from simsiam_tf.settings.methods.classifier import LabelSettings
 from simsiam_tf.settings.methods.simsiam import SimSiamSettings
 from simsiam_tf.settings.optimizers import OptimizerSettings, SGDSettings
 from simsiam_tf.settings.types import Count, Natural, NonNegative, Number, Positive, PositiveShare, Section, setting
@@ -209,6 +210,11 @@ class Config(Section):
         if sizes > epochs:
             raise InputError(
                 f"augmentation.view_sizes: {sizes} sizes for {epochs} epochs; give at most one size per epoch"
+            )
+        self.data.check_epochs(epochs)
+        if self.data.order != "epochs" and isinstance(self.method, LabelSettings):
+            raise InputError(
+                f"data.order: {self.data.order}, but a {self.method.name} learns its labels in epochs; give epochs"
             )
 
     @property
