@@ -27,6 +27,7 @@ VARIANTS = {  # what else looks across devices, beside the methods as they are
     "alternating/bank": {"target": "bank", "predictor": "none"},
     "moco/symmetric": {"symmetric": True},
     "classifier/frozen": {"encoder_ratio": 0.0},
+    "nnsiam/a longer queue": {"queue": 3 * BATCH},
 }
 
 
@@ -50,17 +51,18 @@ def backbone(seed=0):
     return keras.Model(inputs, keras.layers.GlobalAveragePooling2D(dtype="float32", name="avgpool")(x), name="small")
 
 
-def small(name):
-    """A method's settings with every width of more than 16 at 16."""
+def small(name, seed=0):
+    """A method's settings with every width of more than 16 at 16, and its teacher."""
     defaults = SETTINGS[name]().arguments()
-    return {key: 16 for key, value in defaults.items() if type(value) is int and value > 16}
+    sizes = {key: 16 for key, value in defaults.items() if type(value) is int and value > 16}
+    return sizes | ({"teacher": backbone(seed + 7)} if "teacher" in defaults else {})
 
 
 def build(name, seed=0, total_steps=None, rate=0.5, **settings):
     """The method, compiled, its optimizer built."""
     augmenter = recipe("none", image_size=SIDE, min_area=0.3, flip=0.5)  # others take seconds to compile
     facts = {"steps_per_epoch": STEPS, "num_images": BATCH * STEPS, "num_classes": CLASSES}
-    options = small(name) | facts | settings
+    options = small(name, seed) | facts | settings
     model = METHODS[name](backbone(seed), augmenter, seed=seed, total_steps=total_steps, **options)
     model.compile(make_optimizer(model, STEPS, learning_rate=rate, batch_size=BATCH, epochs=2))
     model.optimizer.build(model.trainable_variables)

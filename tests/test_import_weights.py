@@ -209,5 +209,5 @@ def test_the_command_refuses_in_one_line(tmp_path, official, capsys):
 def test_heads_that_are_not_in_the_file_are_said_to_be_fresh(tmp_path, capsys):
     torch.save(ResNet("resnet18", width=4).state_dict(), tmp_path / "r.pth")
     assert run("import-weights", tmp_path / "r.pth", f"--output={tmp_path}", "--method.projection_dim=16") == 0
-    assert "not in the file: projector, predictor (initialised by seed 0)" in capsys.readouterr().out
+    assert "not taken from the file: projector, predictor (initialised by seed 0)" in capsys.readouterr().out
     assert RunFolder.existing(tmp_path / "r").load_backbone().output_shape == (None, 32)

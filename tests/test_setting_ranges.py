@@ -1,6 +1,7 @@
 """Every setting has a range, and what lies outside of it is refused with what to give instead."""
 
 import math
+import re
 from dataclasses import fields, replace
 
 import pytest
@@ -122,8 +123,10 @@ CHOICES += [("method", each) for each in METHODS.values()] + [("optimizer", each
 def test_every_setting_of_a_recipe_and_of_every_method_and_optimizer_has_a_range(section, settings):
     chosen = [f"--{section}.name={settings.name}"] if hasattr(settings, "name") else []
     for each in fields(settings):
-        for value in ("perhaps", math.nan) if isinstance(each.default, bool | str) else (-1, math.nan, "perhaps"):
-            with pytest.raises(InputError, match=f"^{section}.{each.name}: {value} is no value of it; give "):
+        odd = ("perhaps", math.nan) if isinstance(each.default, bool | str) else (-1, math.nan, "perhaps")
+        for value in ("a\nb",) if each.type == "str | None" else odd:
+            shown = re.escape(repr(value) if value == "a\nb" else str(value))
+            with pytest.raises(InputError, match=f"^{section}.{each.name}: {shown} is no value of it; give "):
                 settings(**{each.name: value})
             with pytest.raises(InputError, match=f"^{section}.{each.name}[.:].*; give "):
                 parse(*chosen, f"--{section}.{each.name}={value}")

@@ -17,6 +17,11 @@ def oracle(seed=0, idle_bias=True, **arguments):
     last = next(i for i in range(len(net.encoder.fc) - 1, -1, -1) if isinstance(net.encoder.fc[i], torch.nn.Linear))
     if idle_bias:
         net.encoder.fc[last] = torch.nn.Linear(net.encoder.fc[last].in_features, net.encoder.fc[last].out_features)
+    return draw_norms(net).eval()
+
+
+def draw_norms(net):
+    """The network, every statistic, scale and bias of its BatchNorms drawn."""
     for module in net.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.running_mean.normal_()
@@ -25,7 +30,7 @@ def oracle(seed=0, idle_bias=True, **arguments):
             if module.affine:
                 torch.nn.init.uniform_(module.weight, 0.5, 1.0)
                 torch.nn.init.normal_(module.bias)
-    return net.eval()
+    return net
 
 
 def checkpoint(path, net, wrap=True, **options):

@@ -18,7 +18,7 @@ from simsiam_tf.experiments.results import Results, figure
 from simsiam_tf.experiments.study import Study
 from simsiam_tf.experiments.sweep import Sweep
 from simsiam_tf.settings import files, yaml_files
-from simsiam_tf.settings.paths import check_data, check_permutation
+from simsiam_tf.settings.paths import check_data, check_permutation, check_teacher
 
 log = logging.getLogger("simsiam_tf")
 
@@ -35,6 +35,7 @@ def run(arguments: list[str]) -> int:
     for cell in cells:
         check_data(cell.config.data)
         check_permutation(cell.config)
+        check_teacher(cell.config)
     devices = tuple(part.strip() for part in options.devices.split(",")) if options.devices else ()
     if options.jobs < 1:
         raise InputError(f"jobs: {options.jobs} is no value of it; give 1 or more")

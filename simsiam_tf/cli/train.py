@@ -9,7 +9,7 @@ from simsiam_tf.cli import DONE, FAILED
 from simsiam_tf.cli.tensorflow import quiet_tensorflow
 from simsiam_tf.experiments.results import outcome
 from simsiam_tf.settings import files
-from simsiam_tf.settings.paths import check_data, check_permutation
+from simsiam_tf.settings.paths import check_data, check_permutation, check_teacher
 from simsiam_tf.settings.schema import Config
 
 
@@ -19,6 +19,7 @@ def run(arguments: list[str]) -> int:
     _, config = files.parse(parser, files.file_first(arguments, "cifar10"))
     check_data(config.data)
     check_permutation(config)
+    check_teacher(config)
 
     compilation_cache(config)
     quiet_tensorflow()

@@ -17,6 +17,7 @@ from simsiam_tf.settings.data import PLACES
 from simsiam_tf.settings.schema import Config
 from simsiam_tf.settings.types import marked
 
+MADE = ("devices", "precision", "git_revision", "teacher")  # of the environment, what is kept
 DIGITS = 6  # of each figure that is kept
 # Of an epoch, what is about the machine.
 MACHINE = ("epoch_seconds", "images_per_second", "energy_kwh", "gpu_energy_kwh")
@@ -29,6 +30,8 @@ def identity(config: Config) -> dict:
     named = {key: value for key, value in now.items() if key not in free and value != fresh[key]}
     if PLACES[config.data.source] and config.data.path:  # the images have no other name
         named["data.path"] = Path(config.data.path).name
+    if teacher := getattr(config.method, "teacher", None):
+        named["method.teacher"] = Path(teacher).name
     return named
 
 
@@ -106,7 +109,7 @@ def result_of(config: Config, folder: Path) -> dict:
         "made": {
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
             "processor": _processor(),
-            **{key: environment[key] for key in ("devices", "precision", "git_revision") if key in environment},
+            **{key: environment[key] for key in MADE if key in environment},
             "packages": {name: packages.get(name) for name in ("simsiam-tf", "tensorflow", "keras")},
         },
     }

@@ -3,6 +3,7 @@
 The official release (facebookresearch/simsiam) puts `module.` before all names and `encoder.` before the ResNet's,
 keeps the projector in the ResNet's `fc` and the predictor beside the encoder. torchvision's files hold the ResNet
 alone, with a classifier `fc`. Without prefixes they are one: conv1.weight, fc.0.weight (projector), predictor.0.weight.
+facebookresearch/moco-v3 says `base_encoder.` for `encoder.`; of its files that encoder is taken with its projector.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from simsiam_tf.interop import torch_file
 from simsiam_tf.interop.torch_pickle import Tensor
 
 COUNTER = "num_batches_tracked"
+ENCODERS = ("encoder.", "base_encoder.")  # the official release's, and MoCo v3's
+# Of MoCo v3: a network that follows, and a predictor of another form than any here.
+LEFT_OUT = {"base_encoder.": ("momentum_encoder.", "predictor.")}
 # By bottleneck blocks or not, and blocks of each stage. Others are taken for the first of their kind.
 RESNETS = {
     (False, (2, 2, 2, 2)): "resnet18",
@@ -33,7 +37,7 @@ class State:
 
     Args:
         path: The file.
-        arrays: By name; a classifier is left out.
+        arrays: By name; a classifier is left out, and of MoCo v3 what is not the encoder.
         keys: The name that the file gives each.
         prefixes: Of the file's names, for all and for the encoder.
         about: What stands beside the weights, such as "epoch".
@@ -76,7 +80,9 @@ def read(path: Path) -> State:
         if not isinstance(value, Tensor):
             raise InputError(f"FILE: {path} holds no state_dict, {key!r} is no tensor; give a checkpoint of a network")
     everywhere = "module." if all(key.startswith("module.") for key in found) else ""
-    encoder = "encoder." if any(key.startswith(f"{everywhere}encoder.") for key in found) else ""
+    encoder = next((each for each in ENCODERS if any(key.startswith(everywhere + each) for key in found)), "")
+    for start in LEFT_OUT.get(encoder, ()):
+        found = {key: tensor for key, tensor in found.items() if not key.startswith(everywhere + start)}
     keys = {key.removeprefix(everywhere).removeprefix(encoder): key for key in found}
     if len(keys) < len(found):
         raise InputError(f"FILE: {path} has names twice, with and without {encoder!r}; save one network alone")
@@ -167,7 +173,7 @@ def heads(state: State) -> tuple[dict | None, dict | None]:
         hidden = len(np.atleast_1d(narrow))
         _check_shape(state, "predictor.0.weight", (hidden, width if linear else narrow.shape[-1]))
         predictor = {"hidden": hidden}
-    elif linear and state.prefixes[1]:  # an encoder alone may lack it, the whole network without it is the ablation
+    elif linear and state.prefixes[1] == ENCODERS[0]:  # an encoder alone may lack it; whole, it is the ablation
         predictor = {}
     return projector, predictor
 

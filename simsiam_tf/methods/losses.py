@@ -35,6 +35,12 @@ def cross_entropy(assignments, logits):
     return -tf.reduce_mean(tf.reduce_sum(assignments * tf.nn.log_softmax(logits), axis=-1))
 
 
+def mean_squared_error(prediction, target):
+    """(p - t)^2, averaged over rows and columns. Args and dtype as for `negative_cosine`; a scalar >= 0."""
+    prediction, target = _at_least_float32(prediction, target)
+    return tf.reduce_mean(tf.square(prediction - target))
+
+
 def info_nce(query, key, negatives, temperature):
     """Cross entropy of telling each query's key from the negatives (He et al. 2020, eq. 1), averaged over the batch.
 

@@ -73,10 +73,10 @@ def _copy(network):
 
 
 class Queue(keras.layers.Layer):
-    """The newest keys of earlier batches, a ring: `rows` (size, d), of length 1; random to begin with.
+    """The newest rows of earlier batches, a ring: `rows` (size, d), which begin as random ones of length 1.
 
     Args:
-        size: Number of keys.
+        size: Number of rows.
         dim: d.
         seed: Of the first rows.
     """
@@ -93,12 +93,12 @@ class Queue(keras.layers.Layer):
         self.place = self.add_weight(name="place", shape=(), dtype="int64", initializer="zeros", trainable=False)
         self.built = True
 
-    def push(self, keys):
-        """Put keys (n, d), of all replicas in their order, in the place of the oldest; more than fit: the last ones."""
-        keys = gathered(keys)[-self.size :]
-        count = tf.shape(keys, tf.int64)[0]
+    def push(self, rows):
+        """Put rows (n, d), of all replicas in their order, in the place of the oldest; more than fit: the last ones."""
+        rows = gathered(rows)[-self.size :]
+        count = tf.shape(rows, tf.int64)[0]
         places = (self.place + tf.range(count)) % self.size
-        self.rows.assign(tf.tensor_scatter_nd_update(self.rows, places[:, None], tf.cast(keys, self.rows.dtype)))
+        self.rows.assign(tf.tensor_scatter_nd_update(self.rows, places[:, None], tf.cast(rows, self.rows.dtype)))
         self.place.assign((self.place + count) % self.size)
 
 

@@ -105,7 +105,11 @@ def build_backbone(config: Config) -> keras.Model:
 
 
 def build_method(
-    config: Config, steps_per_epoch: int | None = None, num_images: int | None = None, num_classes: int | None = None
+    config: Config,
+    steps_per_epoch: int | None = None,
+    num_images: int | None = None,
+    num_classes: int | None = None,
+    teacher: keras.Model | None = None,
 ):
     """The method with backbone and heads, not compiled.
 
@@ -113,12 +117,14 @@ def build_method(
         steps_per_epoch: For schedules; a method that is only read needs none.
         num_images: Training images, for methods that keep something for each; likewise.
         num_classes: Classes of the labels, for methods that learn from these.
+        teacher: What `method.teacher` names, for methods that learn from one.
     """
     m = config.method
+    arguments = m.arguments() | ({} if teacher is None else {"teacher": teacher})
     method = METHODS[m.name](
         build_backbone(config),
         build_augmenter(config),
-        **m.arguments(),
+        **arguments,
         seed=config.seed,
         total_steps=steps_per_epoch and config.optimizer.epochs * steps_per_epoch,
         steps_per_epoch=steps_per_epoch,

@@ -16,8 +16,10 @@ from simsiam_tf.interop import torch_state, weights
 from simsiam_tf.runs.checkpoint import CheckpointFolder
 from simsiam_tf.runs.environment import environment
 from simsiam_tf.runs.labelled import learns_labels
+from simsiam_tf.runs.teacher import keep_teacher, teacher_record
 from simsiam_tf.settings import files
 from simsiam_tf.settings.data import PERMUTATION
+from simsiam_tf.settings.paths import TEACHER
 from simsiam_tf.settings.schema import Config
 
 log = logging.getLogger("simsiam_tf")
@@ -40,6 +42,7 @@ class RunFolder:
         self.classifier = self.path / "classifier.keras"
         self.imported = self.path / "imported.pth.tar"
         self.permutation = self.path / PERMUTATION
+        self.teacher = self.path / TEACHER
         self.lock = self.path / "lock"
 
     @classmethod
@@ -50,7 +53,8 @@ class RunFolder:
             InputError: another run is there, another process trains there, or the folder cannot be written to.
         """
         folder = cls(config.folder)
-        if folder.checkpoint_folder(1).files() or "steps" in (folder.read_result() or {}):
+        begun = bool(folder.checkpoint_folder(1).files()) or "steps" in (folder.read_result() or {})
+        if begun:
             folder._same_run(config)
         elif folder.imported.is_file():
             folder._same_run(config, ("backbone.", "method."))
@@ -66,12 +70,16 @@ class RunFolder:
             folder.path.mkdir(parents=True, exist_ok=True)
             folder._locked = folder.lock.open("w")
             fcntl.flock(folder._locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            keep_teacher(config, folder.teacher, begun)
             files.write(config, folder.config)
         except BlockingIOError as error:
             folder.close()
             raise InputError(
                 f"name: another process is training in {folder.path}; wait for it, or give another --name"
             ) from error
+        except InputError:
+            folder.close()
+            raise
         except OSError as error:
             raise unwritable(folder.config, error) from error
         return folder
@@ -184,7 +192,8 @@ class RunFolder:
 
     def write_environment(self, config: Config, precision: str, devices: list[str], replicas: int) -> None:
         """Versions, devices, git revision and seed of the process that runs this, and the replicas of all workers."""
-        self.write_json(self.environment, environment(config, precision, devices, replicas))
+        teacher = teacher_record(config, self.teacher)
+        self.write_json(self.environment, environment(config, precision, devices, replicas) | teacher)
 
     def write_result(self, result: dict) -> None:
         """Keep the final figures."""
@@ -212,6 +221,8 @@ class RunFolder:
 
 class SilentFolder:
     """The folder of a worker that is not the first: nothing is there, and nothing is written."""
+
+    teacher = Path(os.devnull)
 
     def close(self) -> None:
         """There is nothing to let go."""

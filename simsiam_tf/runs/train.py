@@ -24,6 +24,7 @@ from simsiam_tf.runs.labelled import class_names, labelled, learns_labels
 from simsiam_tf.runs.order import training_order
 from simsiam_tf.runs.result import of_divergence, summary
 from simsiam_tf.runs.spectra import draw_spectra, over_training
+from simsiam_tf.runs.teacher import load_teacher
 from simsiam_tf.runs.views import draw_sample
 from simsiam_tf.runs.watchers import Watchers, make_watchers
 from simsiam_tf.runs.workers import Workers
@@ -175,7 +176,8 @@ def make_model(config: Config, folder, workers: Workers, steps_per_epoch: int, i
     """The compiled method, with the weights of `import-weights` or `finetune` if it begins with them."""
     num_images, num_classes = len(images), None if images.labels is None else len(class_names(images))
     with workers.strategy.scope():
-        model = build_method(config, steps_per_epoch, num_images, num_classes)
+        teacher = load_teacher(config, folder.teacher)
+        model = build_method(config, steps_per_epoch, num_images, num_classes, teacher)
         for bank in (layer for layer in model.layers if isinstance(layer, ImageBank)):
             log.info("a bank of %d targets: %.3g GB", num_images, bank.nbytes / 1e9)
         if not folder.checkpoint_folder(1).files() and folder.load_imported(model):

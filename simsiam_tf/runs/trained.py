@@ -13,6 +13,7 @@ from simsiam_tf.runs.checkpoint import restore
 from simsiam_tf.runs.checkpointer import method_variables
 from simsiam_tf.runs.folder import RunFolder
 from simsiam_tf.runs.labelled import learns_labels
+from simsiam_tf.runs.teacher import load_teacher
 from simsiam_tf.settings import files
 
 
@@ -37,7 +38,8 @@ def trained_method(folder: RunFolder, backbone) -> Trained:
     config = files.read(folder.config)
     learned = learns_labels(config)
     num_classes = folder.load_classifier().output_shape[-1] if learned else None
-    model = build_method(config, steps_per_epoch=1, num_images=1, num_classes=num_classes)
+    teacher = load_teacher(config, folder.teacher)
+    model = build_method(config, steps_per_epoch=1, num_images=1, num_classes=num_classes, teacher=teacher)
     imported = folder.load_imported(model)
     epoch, batches = (imported.about.get("epoch", 0), imported.batches) if imported else (0, 0)
     checkpoints = folder.checkpoint_folder(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from simsiam_tf.errors import InputError
 from simsiam_tf.interop import torch_file, torch_state, weights
 from simsiam_tf.runs.build import build_method
 from simsiam_tf.runs.folder import RunFolder
+from simsiam_tf.runs.teacher import keep_teacher, load_teacher
 from simsiam_tf.runs.trained import trained_method
 from simsiam_tf.settings import files
 from simsiam_tf.settings.methods import METHODS
@@ -40,11 +42,12 @@ def import_run(state: torch_state.State, config: Config) -> tuple[RunFolder, lis
         InputError: the weights do not fit the configuration, or the folder cannot be made.
     """
     folder = _new_folder(config)
-    model = build_method(config)
+    model = build_method(config, teacher=load_teacher(config, folder.teacher))
     parts = weights.assign(state, model.backbone, model.heads)
     model.restart_targets()
     save_method(folder.imported, model, config, state.about.get("epoch", 0), state.batches)
     folder.save_backbone(model.backbone)
+    keep_teacher(config, folder.teacher)
     files.write(config, folder.config)
     return folder, parts, [role for role in model.heads if role not in parts]
 
@@ -68,6 +71,8 @@ def continue_run(source: RunFolder, config: Config) -> tuple[RunFolder, list[str
     except InputError:
         folder.path.rmdir()
         raise
+    if source.teacher.is_file():
+        shutil.copyfile(source.teacher, folder.teacher)
     folder.save_backbone(backbone)
     files.write(config, folder.config)
     return folder, ["backbone", *heads]

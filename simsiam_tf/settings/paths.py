@@ -8,7 +8,9 @@ from pathlib import Path
 
 from simsiam_tf.errors import InputError
 from simsiam_tf.settings.data import PERMUTATION, PLACES, DataSettings
+from simsiam_tf.settings.methods.distillation import DistillationSettings
 
+TEACHER = "teacher.keras"  # in a run's folder
 SUFFIXES = (".parquet", ".npz")
 
 
@@ -46,6 +48,35 @@ def check_permutation(config) -> None:
     given = config.data.permutation
     if given is not None and not Path(given).expanduser().is_file() and not (config.folder / PERMUTATION).is_file():
         raise InputError(f"data.permutation: {given} is not there; give a file that numpy.save has written")
+
+
+def check_teacher(config) -> None:
+    """Refuse a `method.teacher` that is no encoder, unless the folder of this Config's run has its copy already.
+
+    Raises:
+        InputError: as `teacher_file`.
+    """
+    if isinstance(config.method, DistillationSettings) and not (config.folder / TEACHER).is_file():
+        teacher_file(config.method.teacher)
+
+
+def teacher_file(given: str | None) -> Path:
+    """The .keras file that a `method.teacher` means: itself, or the encoder of a finished run's folder.
+
+    Raises:
+        InputError: there is none.
+    """
+    way_out = "give the folder of a finished run, or a .keras file"
+    if given is None:
+        raise InputError(f"method.teacher: none given; {way_out}")
+    path = Path(given).expanduser()
+    if not path.exists():
+        raise InputError(f"method.teacher: {path} is not there; {way_out}")
+    file = path / "backbone.keras" if path.is_dir() else path
+    if not file.is_file() or file.suffix != ".keras":
+        found = f"has no {file.name} yet" if path.is_dir() else "is of another kind"
+        raise InputError(f"method.teacher: {path} {found}; {way_out}")
+    return file
 
 
 def files_in(folder: Path, endings: tuple[str, ...] | None, but: tuple[str, ...] = ()) -> Iterator[Path]:

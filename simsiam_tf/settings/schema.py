@@ -206,6 +206,7 @@ class Config(Section):
             raise InputError(
                 f"training.micro_batches: {parts} does not divide a batch of {batch}; give a divisor of it"
             )
+        self.method.check_batch(batch)
         sizes, epochs = len(self.augmentation.view_sizes), self.optimizer.epochs
         if sizes > epochs:
             raise InputError(

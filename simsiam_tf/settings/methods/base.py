@@ -32,6 +32,13 @@ class MethodSettings(Section):
         """Those of the method's class."""
         return {key: value for key, value in asdict(self).items() if key != "name"}
 
+    def check_batch(self, size: int) -> None:
+        """Refuse a batch of so many images that the method cannot take.
+
+        Raises:
+            InputError: it cannot.
+        """
+
     @classmethod
     def of_heads(cls, projector: dict | None, predictor: dict | None) -> dict:
         """Settings of the heads that were found in a file of weights, as far as they tell; see `interop.torch_state`.
