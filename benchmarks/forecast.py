@@ -145,7 +145,8 @@ def trials(runs, key):
         model = fit([run for run in runs if getattr(run, key) != name])
         x = np.array([run.inputs for run in some])
         inside = ((model.lowest <= x) & (x <= model.highest)).all(axis=1)
-        yield Trial(name, some, model.intercept + x @ model.weights, model.half_width, inside)
+        found = np.clip(model.intercept + x @ model.weights, 0, 1)
+        yield Trial(name, some, found, model.half_width, inside)
 
 
 def errors_table(runs, key):
@@ -174,14 +175,16 @@ def covered(trial):
 
 
 def draw(runs, path):
-    """Forecast and measured accuracy of every run, its data set or its method held out."""
+    """Forecast and measured accuracy of every run, its data set or its method held out; hollow: out of the range."""
     figure, axes = plt.subplots(1, 2, figsize=(11, 5), sharex=True, sharey=True, layout="constrained")
     colours = dict(zip(DATA.values(), ("tab:blue", "tab:orange", "tab:green"), strict=True))
     for axis, key in zip(axes, ("data", "method"), strict=True):
         for trial in trials(runs, key):
             for data in dict.fromkeys(run.data for run in trial.runs):
-                rows = [i for i, run in enumerate(trial.runs) if run.data == data]
-                axis.scatter(100 * trial.measured[rows], 100 * trial.found[rows], s=12, color=colours[data], alpha=0.6)
+                for within in (True, False):
+                    rows = [i for i, run in enumerate(trial.runs) if run.data == data and trial.inside[i] == within]
+                    fill = {"color": colours[data]} if within else {"facecolors": "none", "edgecolors": colours[data]}
+                    axis.scatter(100 * trial.measured[rows], 100 * trial.found[rows], s=14, alpha=0.6, **fill)
         axis.plot([0, 100], [0, 100], color="black", linewidth=1)
         axis.set(title=f"{key if key == 'method' else 'data set'} held out of the fit", xlabel="measured, %")
         axis.grid(alpha=0.25)
