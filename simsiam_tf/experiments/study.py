@@ -17,7 +17,7 @@ from simsiam_tf.settings.types import shown
 
 COLUMNS = ("knn_accuracy", "linear_accuracy", "relative_std", "correlation_strength", "effective_rank")
 KEYS = {"title": str, "base": str, "set": dict, "grid": dict}
-KEYS |= dict.fromkeys(("seeds", "rows", "columns", "compared"), list)
+KEYS |= dict.fromkeys(("seeds", "rows", "studies", "columns", "compared"), list)
 ROW_KEYS = {"name": str, "set": dict, "paper": dict}
 PLACED = {"seed", "name", "output"}  # of each cell: the sweep's
 CLASSIFIERS = {"knn_accuracy": "kNN", "linear_accuracy": "linear probe", "supervised_accuracy": "end to end"}
@@ -70,6 +70,8 @@ class Study:
         - set: {dotted key: value} over the base, in all rows;
         - rows: a list of {name, set, paper}, `paper` being the paper's figures by column; and, or,
         - grid: {dotted key: [values]}, of which every combination is a row, of each of `rows` if there are any;
+        - studies: further studies on the same base, by name or files beside this one, whose rows follow, each under
+          the name of its study; a row whose settings are there already is left out;
         - columns: figures to show, such as knn_accuracy, linear_accuracy@0.1 (of 10 % of the labels) or
           label_free.encoder.rankme;
         - compared: the columns of accuracies in which every row is tested against the first; default the first of them.
@@ -81,19 +83,21 @@ class Study:
         _check(content, KEYS, path.name)
         rows = [_row(each, content.get("set", {})) for each in content.get("rows", [{"name": ""}])]
         rows = [row for each in rows for row in _crossed(each, content.get("grid", {}))]
-        base = content.get("base")
+        base, columns = content.get("base"), tuple(content.get("columns", COLUMNS))
         if base is None or not rows or not rows[0].name:
             raise InputError(f"{path.name}: {sorted(content)} is no study; give base, and rows or a grid")
+        beside = path.parent / base
+        base = str(beside) if beside.is_file() else base
+        for other in content.get("studies", []):
+            rows += _further(rows, cls.read(_place(path, other)), base, columns)
         seeds = content.get("seeds", [0])
         _check_rows(rows, seeds, path.name)
-        columns = tuple(content.get("columns", COLUMNS))
         _check_columns(columns, content.get("compared", []), rows, path.name)
         accuracies = [column for column in columns if column.partition("@")[0].endswith("accuracy")]
-        beside = path.parent / base
         return cls(
             name=path.stem,
             title=content.get("title", path.stem),
-            base=str(beside) if beside.is_file() else base,
+            base=base,
             seeds=tuple(seeds),
             rows=tuple(rows),
             columns=columns,
@@ -156,6 +160,29 @@ def _row(content, common):
     _check(content, ROW_KEYS, "rows")
     paper = {key: str(value) for key, value in content.get("paper", {}).items()}
     return Row(str(content.get("name", "")), common | content.get("set", {}), paper)
+
+
+def _place(path, name):
+    beside = path.with_name(str(name))
+    return beside if beside.is_file() else yaml_files.find(str(name), "studies")
+
+
+def _further(rows, other, base, columns):
+    """Rows of another study whose settings are not those of one that is there."""
+    if other.base != base:
+        raise InputError(f"studies: {other.name} begins with {other.base}, not with {base}; give studies on one base")
+    known = [_settings(row) for row in rows]
+    about = other.name.removesuffix("_small").replace("_", " ")
+    for row in other.rows:
+        if _settings(row) not in known:
+            known.append(_settings(row))
+            paper = {column: figure for column, figure in row.paper.items() if column in columns}
+            yield Row(f"{about}: {row.name}", row.overrides, paper)
+
+
+def _settings(row):
+    """What decides the encoder, not what looks on."""
+    return {key: value for key, value in row.overrides.items() if not key.startswith(("monitor.", "evaluation."))}
 
 
 def _crossed(row, grid):

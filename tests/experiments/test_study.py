@@ -228,3 +228,22 @@ def test_outcomes():
     assert outcome({"knn_accuracy": 0.5}) == "healthy"  # without a monitor
     assert outcome({"outcome": "not converging", "steps": 5}) == "not converging"
     assert outcome({"stopped": "diverged"}) == "diverged"
+
+
+def test_rows_of_further_studies_follow_each_once(tmp_path):
+    (tmp_path / "other_small.yaml").write_text(
+        "base: digits\nrows: [{name: same, set: {method.predictor_hidden: 32}}, "
+        "{name: none, set: {method.predictor: none}, paper: {knn_accuracy: 1, loss: 2}}]\n"
+        "columns: [knn_accuracy, loss]\n"
+    )
+    (tmp_path / "all.yaml").write_text(
+        "base: digits\nrows: [{name: narrow, set: {method.predictor_hidden: 32, evaluation.baselines: [raw]}}]\n"
+        "studies: [other_small.yaml]\ncolumns: [knn_accuracy]\n"
+    )
+    rows = Study.read(tmp_path / "all.yaml").rows
+    assert [row.name for row in rows] == ["narrow", "other: none"]
+    assert rows[1].overrides == {"method.predictor": "none"}
+    assert rows[1].paper == {"knn_accuracy": "1"}
+    (tmp_path / "all.yaml").write_text("base: small\nrows: [{name: a}]\nstudies: [other_small.yaml]\n")
+    with pytest.raises(InputError, match="studies: other_small begins with digits, not with small"):
+        Study.read(tmp_path / "all.yaml")

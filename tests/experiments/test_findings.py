@@ -1,0 +1,50 @@
+"""Findings of the paper and what small runs say of them: made-up results in closed form, and each row is there."""
+
+import findings
+import pytest
+from findings import CONFIRMED, NOT, UNDECIDED, UNMEASURED, judge
+
+
+def runs(*accuracies, outcome="healthy"):
+    return [{"configuration": {}, "outcome": outcome, "figures": {"linear_accuracy": each}} for each in accuracies]
+
+
+HIGH, LOW, WIDE = runs(0.60, 0.61, 0.62), runs(0.50, 0.51, 0.52), runs(0.40, 0.55, 0.72)
+
+
+@pytest.mark.parametrize(
+    ("relation", "row", "other", "verdict"),
+    [
+        ("below", LOW, HIGH, CONFIRMED),
+        ("below", HIGH, LOW, NOT),
+        ("below", WIDE, HIGH, UNDECIDED),
+        ("above", HIGH, LOW, CONFIRMED),
+        ("above", LOW, HIGH, NOT),
+        ("above", HIGH, WIDE, UNDECIDED),
+        ("like", HIGH, LOW, CONFIRMED),
+        ("like", LOW, HIGH, NOT),
+        ("like", HIGH, HIGH, UNDECIDED),  # three seeds leave more than a point open
+        ("no more than", LOW, HIGH, CONFIRMED),
+        ("no more than", HIGH, LOW, NOT),
+        ("no more than", WIDE, LOW, UNDECIDED),
+        ("collapses", runs(0.1, 0.1, 0.11, outcome="collapsed"), HIGH, CONFIRMED),
+        ("collapses", LOW, HIGH, NOT),
+        ("collapses", [*runs(0.1, outcome="collapsed"), *LOW[:2]], HIGH, UNDECIDED),
+        ("learns", LOW, runs(0.1, 0.1, 0.11, outcome="collapsed"), CONFIRMED),
+        ("learns", runs(0.1, 0.1, 0.11, outcome="collapsed"), LOW, NOT),
+        ("below", [None, *LOW], HIGH, UNMEASURED),
+    ],
+)
+def test_verdicts(relation, row, other, verdict):
+    assert judge(relation, row, other)[0] == verdict
+
+
+def test_the_difference_and_its_interval_in_points():
+    """Of two samples of three with deviation 0.01: t(0.975, 4) = 2.776, half a width of 2.776 x 0.01 x sqrt(2 / 3)."""
+    assert judge("above", HIGH, LOW)[1] == "+10.0 (+7.7 to +12.3)"
+
+
+def test_every_finding_names_rows_of_its_study():
+    for each in findings.FINDINGS:
+        rows = findings.rows_of(each.study)
+        assert {each.row, each.other} <= rows.keys(), each
