@@ -1,4 +1,4 @@
-"""Puts the tables of the studies into docs/study.md and docs/methods.md, from the results that are committed.
+"""Puts the tables of the studies into docs/study.md, docs/methods.md and docs/collapse.md, from the results that are committed.
 
 python benchmarks/study_page.py
 """
@@ -13,7 +13,7 @@ from simsiam_tf.experiments.tables import markdown
 from simsiam_tf.settings import yaml_files
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "docs" / name for name in ("study.md", "methods.md")]
+PAGES = [ROOT / "docs" / name for name in ("study.md", "methods.md", "collapse.md")]
 RESULTS = ROOT / "benchmarks" / "results" / "cells"
 PHOTOS = "photos"  # name of the folder that studies of image folders were run on
 SECTION = re.compile(r"(<!-- tables of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
