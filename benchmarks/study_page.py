@@ -1,4 +1,4 @@
-"""Puts the tables of the studies into docs/study.md, docs/methods.md and docs/collapse.md, from the results that are committed.
+"""Puts the tables of studies into docs/study.md, methods.md and collapse.md, from the results that are committed.
 
 python benchmarks/study_page.py
 """
