@@ -21,7 +21,7 @@ from simsiam_tf.callbacks import Rates
 from simsiam_tf.data import training_batches
 from simsiam_tf.data.sources import from_arrays
 from simsiam_tf.runs.build import build_method, compile_method, prepare_process
-from simsiam_tf.settings.schema import BackboneSettings, Config, DataSettings, SGDSettings, TrainingSettings
+from simsiam_tf.settings.schema import Config, DataSettings, ResNetSettings, SGDSettings, TrainingSettings
 
 
 def parse():
@@ -38,7 +38,7 @@ def parse():
 
 def configure(arguments):
     return Config(
-        backbone=BackboneSettings(width=arguments.width),
+        backbone=ResNetSettings(width=arguments.width),
         data=DataSettings(image_size=arguments.image_size),
         optimizer=SGDSettings(batch_size=arguments.batch_size),
         training=TrainingSettings(precision=arguments.precision),

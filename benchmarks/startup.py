@@ -23,11 +23,11 @@ from simsiam_tf.runs import train
 mark()
 import numpy as np
 from simsiam_tf.runs.build import build_method, compile_method, prepare_process
-from simsiam_tf.settings.schema import Config, BackboneSettings, DataSettings, SGDSettings
+from simsiam_tf.settings.schema import Config, DataSettings, ResNetSettings, SGDSettings
 from simsiam_tf.data.sources import from_arrays
 from simsiam_tf.data import training_batches
 width, size, batch = map(int, sys.argv[2:5])
-config = Config(backbone=BackboneSettings(width=width), data=DataSettings(image_size=size),
+config = Config(backbone=ResNetSettings(width=width), data=DataSettings(image_size=size),
                 optimizer=SGDSettings(batch_size=batch))
 prepare_process(config)
 model = build_method(config)

@@ -22,11 +22,11 @@ os.environ |= {"CUDA_VISIBLE_DEVICES": "-1"}
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from simsiam_tf.runs.build import build_method, compile_method, prepare_process
-from simsiam_tf.settings.schema import BackboneSettings, Config, DataSettings, SGDSettings, TrainingSettings
+from simsiam_tf.settings.schema import Config, DataSettings, ResNetSettings, SGDSettings, TrainingSettings
 from simsiam_tf.data import training_batches
 from simsiam_tf.data.sources import from_arrays
 from simsiam_tf.runs.workers import Workers
-config = Config(backbone=BackboneSettings(width=width), data=DataSettings(image_size=size),
+config = Config(backbone=ResNetSettings(width=width), data=DataSettings(image_size=size),
                 optimizer=SGDSettings(batch_size=share * count), training=TrainingSettings(
                     distribution="multi_worker" if count > 1 else "none", sync_batch_norm=bool(synchronized)))
 workers = Workers(config.training.distribution)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from simsiam_tf import networks
 from simsiam_tf.errors import InputError
 from simsiam_tf.networks import resnet as backbones
 from simsiam_tf.networks.layers import BatchNorm
@@ -100,7 +101,7 @@ def test_forward(name, stem):
 def test_torchvision_sizes(name, stem, size, dim, norms):
     model = backbones.build(name, stem=stem)
     assert trainable_size(model) == size
-    assert backbones.feature_dim(model) == model.output_shape[-1] == dim
+    assert networks.feature_dim(model) == model.output_shape[-1] == dim
     assert sum(isinstance(layer, BatchNorm) for layer in model.layers) == norms
     assert not any(v.path.endswith("/bias") for v in model.variables)
 

@@ -9,6 +9,7 @@ import pytest
 from command_line import parse
 from simsiam_tf.errors import InputError
 from simsiam_tf.settings import files, yaml_files
+from simsiam_tf.settings.backbones import BACKBONES
 from simsiam_tf.settings.methods import METHODS
 from simsiam_tf.settings.methods.simsiam import SimSiamSettings
 from simsiam_tf.settings.optimizers import OPTIMIZERS
@@ -81,7 +82,7 @@ def test_an_option_wins_over_the_file_wherever_it_stands(arguments):
         (["--data.validation_fraction", "1.5"], "data.validation_fraction: 1.5 .* from 0 to below 1"),
         (["--augmentation.hue", "0.6"], "augmentation.hue: 0.6 .* from 0 to 0.5"),
         (["--augmentation.recipe", "vivid"], "augmentation.recipe: vivid .* give cifar10 or .* or none"),
-        (["--backbone.name", "vgg"], "backbone.name: vgg .* give resnet18 or resnet34 or resnet50"),
+        (["--backbone.name", "vgg"], "backbone.name: vgg .* give one of resnet18, resnet34, resnet50, vit_small"),
         (["--training.jit_compile", "true"], "training.jit_compile: true .* training.deterministic false"),
         (["--augmentation.flip", "2"], "augmentation.flip: 2.0 .* from 0 to 1"),
         (["--evaluation.fractions", "[0]"], r"evaluation.fractions: \[0.0\] .* above 0 to 1"),
@@ -127,9 +128,11 @@ def test_bad_files_are_named_in_one_line(tmp_path, text, message):
         (["--optimizer.trust=0.1"], "--optimizer.trust=0.1"),
         (["--optimizer.name", "adamw", "--optimizer.momentum", "0.5"], "--optimizer.momentum 0.5"),
         (["--optimizer.beta_1", "0.5", "--optimizer.name=lars"], "--optimizer.beta_1 0.5"),
+        (["--backbone.heads=6"], "--backbone.heads=6"),
+        (["--backbone.name=vit_small", "--backbone.width=64"], "--backbone.width=64"),
     ],
 )
-def test_settings_of_another_method_or_optimizer_are_refused(arguments, key):
+def test_settings_of_another_method_optimizer_or_backbone_are_refused(arguments, key):
     with pytest.raises(InputError, match=f"^{re.escape(key)}: unknown; give an option of simsiam-tf train --help$"):
         parse(*arguments)
 
@@ -140,6 +143,7 @@ def test_settings_of_another_method_or_optimizer_are_refused(arguments, key):
         ("method: {momentum: 0.9}", "method.momentum"),
         ("method: {name: byol, head_norm: all}", "method.head_norm"),
         ("optimizer: {name: adamw, momentum: 0.9}", "optimizer.momentum"),
+        ("backbone: {name: vit_small, stem: cifar}", "backbone.stem"),
     ],
 )
 def test_settings_of_another_method_in_a_file_are_refused(tmp_path, text, key):
@@ -152,6 +156,38 @@ def test_the_name_of_a_method_brings_its_settings():
     config = parse("--method.name=byol", "--method.momentum=0.5", "--optimizer.name", "lars", "--optimizer.trust=0.01")
     assert config.method == METHODS["byol"](momentum=0.5)
     assert config.optimizer == OPTIMIZERS["lars"](trust=0.01)
+
+
+def test_the_name_of_a_backbone_brings_its_settings_and_keeps_the_others_of_its_family():
+    """Of the file's another family has the colours alone."""
+    vit = parse("--config=imagenet", "--backbone.name=vit_small", "--backbone.heads=6").backbone
+    assert vit == BACKBONES["vit_small"](heads=6, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    resnet = parse("--config=imagenet", "--backbone.name=resnet18").backbone
+    assert (resnet.name, resnet.stem, resnet.mean) == ("resnet18", "imagenet", vit.mean)
+    assert parse("--config=small", "--backbone.name=resnet34").backbone.width == 16
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data.image_size=30"], "data.image_size: 30 px are no whole patches of 16 px; give a multiple"),
+        (["--augmentation.view_sizes=[24,32]"], "augmentation.view_sizes: 24 px are no whole patches of 16 px; give"),
+        (["--backbone.heads=7"], "backbone.heads: 7 for tokens of 384; give a divisor of backbone.dim"),
+        (["--backbone.dim=30", "--backbone.heads=3"], "backbone.dim: 30 with positions sincos; give a multiple of 4"),
+        (
+            ["--backbone.positions=learned", "--augmentation.view_sizes=[16,32]"],
+            "augmentation.view_sizes: 16 px, but the learned positions are those of 32; give data.image_size, or",
+        ),
+        (
+            ["--backbone.positions=learned", "--augmentation.views=[{size: 32}, {size: 16}]"],
+            "augmentation.views.size: 16 px, but the learned positions are those of 32; give",
+        ),
+    ],
+)
+def test_a_vision_transformer_takes_whole_patches_and_learned_positions_one_size(arguments, message):
+    parse("--backbone.name=vit_small", "--augmentation.view_sizes=[16,32]")
+    with pytest.raises(InputError, match=f"^{message}"):
+        parse("--backbone.name=vit_small", *arguments)
 
 
 BEFORE = """

@@ -14,7 +14,7 @@ from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.features import extract, forward_batch
 from simsiam_tf.runs import evaluate as module
 from simsiam_tf.runs.evaluate import evaluate
-from simsiam_tf.settings.schema import BackboneSettings, Config, DataSettings, EvaluationSettings, SGDSettings
+from simsiam_tf.settings.schema import Config, DataSettings, EvaluationSettings, ResNetSettings, SGDSettings
 from small_run import arguments
 
 SETTINGS = EvaluationSettings(
@@ -33,7 +33,7 @@ SETTINGS = EvaluationSettings(
 CONFIG = Config(
     seed=5,
     data=DataSettings(image_size=12),
-    backbone=BackboneSettings(width=2),
+    backbone=ResNetSettings(width=2),
     optimizer=SGDSettings(batch_size=8, weight_decay=0.02, momentum=0.6),
     evaluation=SETTINGS,
 )

@@ -3,7 +3,7 @@
 import pytest
 from flops import forward_flop, step_flop
 
-from simsiam_tf import SimSiam
+from simsiam_tf import SimSiam, networks
 from simsiam_tf.networks import resnet as backbones
 
 HEADS = {"projection_dim": 8, "predictor_hidden": 4}
@@ -34,6 +34,16 @@ def test_resnet50_as_published():
     model = SimSiam(backbones.build("resnet50", stem="imagenet"), **HEADS)
     products = forward_flop(model, 224) / 2 - head_products(2048) + 2048 * 1000
     assert products == pytest.approx(4.09e9, rel=1e-3)
+
+
+def test_vit_small_by_hand_and_as_published():
+    """4.6 GMAC at 224 px (Touvron et al. 2021, table 1, for the same network of 6 heads)."""
+    model = SimSiam(networks.build("vit_small"), **HEADS)
+    tokens, width = 14**2 + 1, 384
+    block = 12 * tokens * width**2 + 2 * tokens**2 * width
+    products = 14**2 * 3 * 16**2 * width + width + 12 * block  # the class token is one product by 1
+    assert forward_flop(model, 224) == 2 * (products + head_products(width))
+    assert round(products / 1e9, 1) == 4.6
 
 
 def test_a_step_is_three_times_forward_for_two_views(resnet18):

@@ -197,7 +197,7 @@ def test_the_command_refuses_in_one_line(tmp_path, official, capsys):
         ([], "required: file"),
         ([path, "--name=taken"], "taken exists; give another --name, or delete the folder"),
         ([path, "--backbone.name=resnet50"], "module.encoder.layer1.0.conv1.weight is (4, 4, 3, 3) there"),
-        ([path, "--backbone.name=vit"], "backbone.name: vit is no value of it; give resnet18 or resnet34 or resnet50"),
+        ([path, "--backbone.name=vit"], "backbone.name: vit is unknown; give one of resnet18, "),
     ):
         assert run("import-weights", *arguments, f"--output={tmp_path}") == 2
         err = capsys.readouterr().err

@@ -11,9 +11,9 @@ from simsiam_tf.evaluation.protocol import NEIGHBORS, TEMPERATURES
 from simsiam_tf.runs import quality as module
 from simsiam_tf.runs.build import build_backbone
 from simsiam_tf.runs.quality import quality, sentence, sentence_without_labels
-from simsiam_tf.settings.schema import BackboneSettings, Config, DataSettings
+from simsiam_tf.settings.schema import Config, DataSettings, ResNetSettings
 
-CONFIG = Config(seed=5, data=DataSettings(image_size=12), backbone=BackboneSettings(width=2))
+CONFIG = Config(seed=5, data=DataSettings(image_size=12), backbone=ResNetSettings(width=2))
 
 
 @pytest.fixture

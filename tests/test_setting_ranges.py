@@ -10,6 +10,7 @@ from command_line import parse
 from simsiam_tf.errors import InputError
 from simsiam_tf.settings import files
 from simsiam_tf.settings.augmentation import RecipeSettings
+from simsiam_tf.settings.backbones import BACKBONES
 from simsiam_tf.settings.data import PLACES
 from simsiam_tf.settings.methods import METHODS, MethodSettings
 from simsiam_tf.settings.optimizers import OPTIMIZERS
@@ -39,7 +40,7 @@ OUT_OF_RANGE = {
     "data.permutation": ("a\nb", "text or null"),
     "augmentation.view_sizes": ([24, 0], "a list of each a whole number 1 or more"),
     "augmentation.views": ("[{width: 3}]", "an option of simsiam-tf train --help"),
-    "backbone.name": ("vgg", "resnet18 or resnet34 or resnet50"),
+    "backbone.name": ("vgg", "one of resnet18.*"),
     "backbone.stem": ("flower", "cifar or imagenet"),
     "backbone.width": (0, "a whole number 1 or more"),
     "backbone.zero_init_residual": ("perhaps", "true or false"),
@@ -116,6 +117,7 @@ def test_the_ranges_are_those_of_all_settings():
 
 
 CHOICES = [("augmentation", RecipeSettings)]
+CHOICES += [("backbone", each) for each in dict.fromkeys(BACKBONES.values())]
 CHOICES += [("method", each) for each in METHODS.values()] + [("optimizer", each) for each in OPTIMIZERS.values()]
 
 

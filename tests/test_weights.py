@@ -9,22 +9,9 @@ from simsiam_tf.errors import InputError
 from simsiam_tf.interop import torch_state, weights
 from simsiam_tf.runs import transfer
 from simsiam_tf.runs.build import build_method
-from simsiam_tf.settings import files
-from torch_checkpoints import CIFAR, IMAGENET, MEAN, STD, agreement, checkpoint, images, normalised, oracle
+from torch_checkpoints import CIFAR, IMAGENET, MEAN, STD, agreement, brought_in, checkpoint, images, normalised, oracle
 
 NETWORKS = pytest.mark.parametrize("network", [CIFAR, IMAGENET], ids=["resnet18", "resnet50"])
-
-
-def parse(*arguments):
-    return files.parse(files.OneLineParser(prog="test"), list(arguments))[1]
-
-
-def brought_in(path, *given):
-    """The Keras method that import-weights makes of a file."""
-    state = torch_state.read(path)
-    config = parse(*transfer.arguments_for(state, list(given)))
-    model = build_method(config)
-    return model, weights.assign(state, model.backbone, model.heads), config
 
 
 @NETWORKS

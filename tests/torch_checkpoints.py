@@ -4,6 +4,10 @@ import numpy as np
 import torch
 
 from oracle import SimSiam
+from simsiam_tf.interop import torch_state, weights
+from simsiam_tf.runs import transfer
+from simsiam_tf.runs.build import build_method
+from simsiam_tf.settings import files
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 CIFAR = {"name": "resnet18", "stem": "cifar", "width": 8, "layers": 2, "dim": 24, "predictor_hidden": 6}
@@ -40,6 +44,15 @@ def checkpoint(path, net, wrap=True, **options):
     content = {"epoch": 7, "arch": "resnet", "state_dict": outer.state_dict(), "optimizer": sgd.state_dict()}
     torch.save(content, path, **options)
     return path
+
+
+def brought_in(path, *given):
+    """The Keras method that import-weights makes of a file, what was the file's, and its configuration."""
+    state = torch_state.read(path)
+    parser = files.OneLineParser(prog="test")
+    config = files.parse(parser, transfer.arguments_for(state, list(given)))[1]
+    model = build_method(config)
+    return model, weights.assign(state, model.backbone, model.heads), config
 
 
 def images(size=32, n=4):

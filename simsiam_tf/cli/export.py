@@ -6,7 +6,7 @@ from pathlib import Path
 
 from simsiam_tf.cli import DONE
 from simsiam_tf.cli.tensorflow import quiet_tensorflow
-from simsiam_tf.interop.formats import NETWORKS, output_path
+from simsiam_tf.interop.formats import NETWORKS, check_names, output_path
 from simsiam_tf.settings import files
 from simsiam_tf.settings.methods.classifier import LabelSettings
 
@@ -14,7 +14,9 @@ from simsiam_tf.settings.methods.classifier import LabelSettings
 def run(arguments: list[str]) -> int:
     """Write the trained encoder, or classifier, for elsewhere: Keras, SavedModel, ONNX or PyTorch, and check it."""
     parser = files.OneLineParser(prog="simsiam-tf export", description=run.__doc__)
-    formats = "keras, saved_model, onnx, pytorch (official layout, with heads) or torchvision (its ResNet's names)"
+    formats = (
+        "keras, saved_model, onnx, pytorch (official layout, with heads), torchvision or timm (names of its networks)"
+    )
     parser.add_argument("run", type=str, metavar="RUN", help="run folder that train has made")
     parser.add_argument("--format", type=str, required=True, help=formats)
     place = "default: RUN/export/backbone.*, of a classifier classifier.*"
@@ -24,6 +26,8 @@ def run(arguments: list[str]) -> int:
     whole = options.format in NETWORKS and isinstance(config.method, LabelSettings)
     part = "classifier" if whole else "backbone"
     output = output_path(options.format, options.output, Path(options.run) / "export", part)
+
+    check_names(options.format, config.backbone)
 
     quiet_tensorflow()
     from simsiam_tf.interop import contract, export

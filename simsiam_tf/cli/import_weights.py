@@ -11,7 +11,7 @@ from simsiam_tf.settings import files
 
 
 def run(arguments: list[str]) -> int:
-    """Make a run of a PyTorch checkpoint: the official releases', ours, torchvision's ResNets; or of a finished run."""
+    """Make a run of a PyTorch checkpoint: the official release's, ours, torchvision, timm, MoCo v3; or of a run."""
     source = Path(_parsed(arguments)[0].file)
     return of_run(source, arguments) if source.is_dir() else of_checkpoint(source, arguments)
 
@@ -25,8 +25,7 @@ def of_checkpoint(file: Path, arguments: list[str]) -> int:
 
     _, config = _parsed(transfer.arguments_for(state, arguments))
     folder, parts, fresh = transfer.import_run(state, config)
-    b = config.backbone
-    print(f"{file}: {', '.join(parts)} of a {b.name} with {b.stem} stem, width {b.width}")
+    print(f"{file}: {', '.join(parts)} of a {config.backbone}")
     if fresh:
         print(f"not taken from the file: {', '.join(fresh)} (initialised by seed {config.seed})")
     print(f"run folder: {folder.path}")

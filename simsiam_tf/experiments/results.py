@@ -25,7 +25,8 @@ MACHINE = ("epoch_seconds", "images_per_second", "energy_kwh", "gpu_energy_kwh")
 
 def identity(config: Config) -> dict:
     """{dotted key: value} of what decides the figures and is not as by default: a new setting changes no name."""
-    fresh = files.flat(Config(method=type(config.method)(), optimizer=type(config.optimizer)()))
+    own = {section: type(getattr(config, section))() for section in files.BY_NAME}
+    fresh = files.flat(Config(**own)) | {"backbone.name": Config().backbone.name}
     free, now = marked(config, "free"), files.flat(config)
     named = {key: value for key, value in now.items() if key not in free and value != fresh[key]}
     if PLACES[config.data.source] and config.data.path:  # the images have no other name

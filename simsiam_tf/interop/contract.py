@@ -9,11 +9,12 @@ from pathlib import Path
 from simsiam_tf.atomic import replacing
 from simsiam_tf.data.renderings import frame_rule
 from simsiam_tf.interop.formats import sidecar
+from simsiam_tf.settings.backbones import ViTSettings
 
 # Of input and output, as Keras's exporters give them; networks of the other formats are called, not asked by name.
 NAMES = {"saved_model": ("images", "output_0"), "onnx": ("images", "Identity:0")}
 # Where the encoder is in a file of PyTorch: under this key of the dict that it holds, and how its names begin.
-STATE = {"pytorch": ("state_dict", "module.encoder."), "torchvision": (None, "")}
+STATE = {"pytorch": ("state_dict", "module.encoder."), "torchvision": (None, ""), "timm": (None, "")}
 # (in, out, kernel, stride, padding) of Conv2d is (3, width) and these; (kernel, stride, padding) of MaxPool2d, where
 # a kernel of 1 is no pooling.
 STEMS = {"cifar": ([3, 1, 1], [1, 1, 0]), "imagenet": ([7, 2, 3], [3, 2, 1])}
@@ -31,8 +32,7 @@ def contract(config, format: str, dimension: int, steps: int | None, class_names
         steps: Training steps that the weights have seen; None if none here.
         class_names: Of a classifier, whose output is their probabilities; None: it is features.
     """
-    b, torch = config.backbone, format in STATE
-    conv1, maxpool = STEMS[b.stem]
+    torch = format in STATE
     facts = {
         "format": format,
         "input": {
@@ -44,15 +44,7 @@ def contract(config, format: str, dimension: int, steps: int | None, class_names
         },
         "frame": frame_rule(config.data.image_size) | {"decoding": DECODING},
         "output": {"dtype": "float32", "dimension": dimension} | ({"class_names": class_names} if class_names else {}),
-        "network": {
-            "name": b.name,
-            "stem": b.stem,
-            "width": b.width,
-            "conv1": [3, b.width, *conv1],
-            "maxpool": maxpool,
-            "mean": list(b.mean),
-            "std": list(b.std),
-        },
+        "network": network(config.backbone),
         "weights": {"method": config.method.name, "data": config.data.source},
         "simsiam_tf": installed("simsiam-tf") or "unknown",
     }
@@ -66,6 +58,16 @@ def contract(config, format: str, dimension: int, steps: int | None, class_names
         key, prefix = STATE[format]
         facts["weights"] |= {"key": key, "prefix": prefix}
     return facts
+
+
+def network(backbone) -> dict:
+    """What there is to know of a backbone, to build it elsewhere."""
+    about = {"name": backbone.name, "mean": list(backbone.mean), "std": list(backbone.std)}
+    if isinstance(backbone, ViTSettings):
+        return about | {key: getattr(backbone, key) for key in ("patch", "dim", "depth", "heads", "positions")}
+    conv1, maxpool = STEMS[backbone.stem]
+    about |= {"stem": backbone.stem, "width": backbone.width}
+    return about | {"conv1": [3, backbone.width, *conv1], "maxpool": maxpool}
 
 
 def properties(facts: dict) -> dict[str, str]:

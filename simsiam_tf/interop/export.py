@@ -13,11 +13,14 @@ import tensorflow as tf
 
 from simsiam_tf.errors import InputError
 from simsiam_tf.interop.contract import properties
+from simsiam_tf.interop.onnx_ops import teach_tf2onnx
 from simsiam_tf.networks.layers import BatchNorm
+from simsiam_tf.networks.vit import PatchProjection
 
 log = logging.getLogger("simsiam_tf.export")
 # Largest difference from Keras, relative to the largest feature, that still counts as the same model.
 TOLERANCE = 1e-4
+STOCK = {BatchNorm: keras.layers.BatchNormalization, PatchProjection: keras.layers.Conv2D}
 
 
 def export(backbone, path: Path, format: str, contract: dict) -> float:
@@ -53,11 +56,15 @@ def export(backbone, path: Path, format: str, contract: dict) -> float:
 
 
 def portable(backbone):
-    """The same network in float32 with Keras's own BatchNormalization: its file loads without this package."""
+    """The same network in float32 with Keras's own layers for ours: its file loads without this package."""
 
     def clone(layer):
-        config = layer.get_config() | {"dtype": "float32"}
-        return (keras.layers.BatchNormalization if isinstance(layer, BatchNorm) else type(layer)).from_config(config)
+        config, kind = layer.get_config(), type(layer)
+        if not isinstance(layer, keras.layers.Layer):  # an operation, which has no dtype of its own
+            return kind.from_config(config)
+        if kind is PatchProjection:
+            del config["side"]
+        return STOCK.get(kind, kind).from_config(config | {"dtype": "float32"})
 
     copy = keras.models.clone_model(backbone, clone_function=clone)
     copy.set_weights(backbone.get_weights())
@@ -105,6 +112,7 @@ def _onnx(backbone, path, contract):
     import onnx  # only this format needs them
     import onnxruntime
 
+    teach_tf2onnx()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras looks for np.object, which tf2onnx wants
         backbone.export(path, format="onnx", verbose=False)

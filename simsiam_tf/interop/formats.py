@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from simsiam_tf.errors import InputError
+from simsiam_tf.settings.backbones import BackboneSettings, ResNetSettings, ViTSettings
 
 # Of a run that learns from labels, these have the whole classifier.
 NETWORKS = ("keras", "saved_model", "onnx")
-# Of the last two, weights without a program, `runs.transfer` writes the files; of the others `interop.export`.
+# Of the last three, weights without a program, `runs.transfer` writes the files; of the others `interop.export`.
 ENDINGS = {"keras": ".keras", "saved_model": "", "onnx": ".onnx", "pytorch": ".pth.tar", "torchvision": ".pth"}
+ENDINGS["timm"] = ".pth"
+BARE = {ResNetSettings: "torchvision", ViTSettings: "timm"}  # whose names the weights of a backbone alone have
 
 
 def output_path(format: str, given: str | None, folder: Path, part: str = "backbone") -> Path:
@@ -27,6 +30,13 @@ def output_path(format: str, given: str | None, folder: Path, part: str = "backb
         if each.exists():
             raise InputError(f"output: {each} exists; give another one or delete it")
     return path
+
+
+def check_names(format: str, backbone: BackboneSettings) -> None:
+    """Raise InputError if the format is the names of another family of networks."""
+    wanted = BARE[type(backbone)]
+    if format in BARE.values() and format != wanted:
+        raise InputError(f"format: {format} has no names for {backbone.name}; give {wanted}")
 
 
 def sidecar(path: Path) -> Path:

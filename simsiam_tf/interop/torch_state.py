@@ -4,6 +4,7 @@ The official release (facebookresearch/simsiam) puts `module.` before all names 
 keeps the projector in the ResNet's `fc` and the predictor beside the encoder. torchvision's files hold the ResNet
 alone, with a classifier `fc`. Without prefixes they are one: conv1.weight, fc.0.weight (projector), predictor.0.weight.
 facebookresearch/moco-v3 says `base_encoder.` for `encoder.`; of its files that encoder is taken with its projector.
+Of Vision Transformers see `vit_state`.
 """
 
 from __future__ import annotations
@@ -16,13 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.interop import torch_file
+from simsiam_tf.interop import torch_file, vit_state
 from simsiam_tf.interop.torch_pickle import Tensor
 
 COUNTER = "num_batches_tracked"
-ENCODERS = ("encoder.", "base_encoder.")  # the official release's, and MoCo v3's
-# Of MoCo v3: a network that follows, and a predictor of another form than any here.
-LEFT_OUT = {"base_encoder.": ("momentum_encoder.", "predictor.")}
+MOCO_V3 = "base_encoder."
+ENCODERS = ("encoder.", MOCO_V3)  # what stands before the names of encoders
 # By bottleneck blocks or not, and blocks of each stage. Others are taken for the first of their kind.
 RESNETS = {
     (False, (2, 2, 2, 2)): "resnet18",
@@ -62,8 +62,8 @@ class State:
     @property
     def batches(self) -> int:
         """Batches that the normalisation statistics have seen."""
-        counter = self.arrays.get(f"bn1.{COUNTER}", np.zeros(1, "int64"))
-        return int(counter.max()) if counter.dtype.kind == "i" else 0
+        first = next((a for name, a in self.arrays.items() if name.endswith(f".{COUNTER}")), np.zeros(1, "int64"))
+        return int(first.max()) if first.dtype.kind == "i" else 0
 
 
 def read(path: Path) -> State:
@@ -81,13 +81,14 @@ def read(path: Path) -> State:
             raise InputError(f"FILE: {path} holds no state_dict, {key!r} is no tensor; give a checkpoint of a network")
     everywhere = "module." if all(key.startswith("module.") for key in found) else ""
     encoder = next((each for each in ENCODERS if any(key.startswith(everywhere + each) for key in found)), "")
-    for start in LEFT_OUT.get(encoder, ()):
-        found = {key: tensor for key, tensor in found.items() if not key.startswith(everywhere + start)}
+    if encoder == MOCO_V3:  # beside it are another encoder and a predictor of another kind
+        found = {key: value for key, value in found.items() if key.startswith(everywhere + encoder)}
     keys = {key.removeprefix(everywhere).removeprefix(encoder): key for key in found}
     if len(keys) < len(found):
         raise InputError(f"FILE: {path} has names twice, with and without {encoder!r}; save one network alone")
     if "fc.weight" in keys:
         keys = {name: key for name, key in keys.items() if name not in ("fc.weight", "fc.bias")}
+    keys = vit_state.encoder_alone(keys)
     tensors = {name: found[key] for name, key in keys.items()}
     stored = {id(tensor.storage): tensor.storage.count for tensor in tensors.values()}
     # A small file could ask for any amount of memory otherwise; sharing some weights is legitimate.
@@ -97,7 +98,7 @@ def read(path: Path) -> State:
     if empty := [keys[name] for name, array in arrays.items() if not array.size]:
         raise InputError(f"FILE: {path} has no numbers in {empty[0]}; give a checkpoint of a network")
     about = {key: content[key] for key, fits in ABOUT.items() if fits(content.get(key))}
-    return State(Path(path), arrays, keys, (everywhere, encoder), about)
+    return State(Path(path), vit_state.without_fixed(arrays), keys, (everywhere, encoder), about)
 
 
 def _is_color(value):
@@ -106,16 +107,20 @@ def _is_color(value):
 
 # What else a checkpoint may say, if it is of this kind.
 ABOUT = {"epoch": lambda value: type(value) is int, "mean": _is_color, "std": _is_color}
+ABOUT["heads"] = lambda value: type(value) is int and value > 0
 
 
 def architecture(state: State) -> dict:
-    """The settings {"backbone.name": "resnet50", ...} of the ResNet that fits.
+    """The settings {"backbone.name": "resnet50", ...} of the ResNet or ViT that fits.
 
     A ResNet of other depths gives one that there is; `weights.assign` then names what does not fit.
 
     Raises:
-        InputError: the file holds no ResNet.
+        InputError: the file holds neither.
     """
+    colors = {f"backbone.{key}": list(state.about[key]) for key in ("mean", "std") if key in state.about}
+    if is_vit(state):
+        return vit_state.architecture(state, _check_shape) | colors
     arrays = state.arrays
     stem = arrays.get("conv1.weight", np.zeros(0))
     if stem.ndim != 4:
@@ -130,15 +135,21 @@ def architecture(state: State) -> dict:
         "backbone.stem": "cifar" if stem.shape[-1] == 3 else "imagenet",
         "backbone.width": stem.shape[0],
     }
-    settings |= {f"backbone.{key}": list(state.about[key]) for key in ("mean", "std") if key in state.about}
     width = stem.shape[0]
     shape = (8 * width, 16 * width, 1, 1) if bottleneck else (8 * width, 4 * width, 3, 3)
     _check_shape(state, "layer4.0.conv1.weight", shape)
-    return settings
+    return settings | colors
+
+
+def is_vit(state: State) -> bool:
+    """Whether the file's encoder is a Vision Transformer."""
+    return state.arrays.get(vit_state.FIRST, np.zeros(0)).ndim == 4
 
 
 def feature_dim(state: State) -> int:
-    """d of the file's ResNet."""
+    """d of the file's encoder."""
+    if is_vit(state):
+        return len(state.arrays[vit_state.FIRST])
     return len(state.arrays["conv1.weight"]) * (32 if state.has("layer1.0.conv3.") else 8)
 
 

@@ -1,6 +1,7 @@
 """Weights by name in Keras networks: out of a PyTorch checkpoint, and into one.
 
-Names are those of `torch_state`: torchvision's for the ResNet, fc.N for the projector, ROLE.N for other heads.
+Names are those of `torch_state`: torchvision's for the ResNet, timm's for the ViT, fc.N for the projector, ROLE.N for
+other heads.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import numpy as np
 
 from simsiam_tf.errors import InputError
 from simsiam_tf.interop.torch_state import COUNTER, State
+from simsiam_tf.interop.vit_state import TOKENS, torch_layer
 
 SUFFIXES = {
     "kernel": "weight",
@@ -31,12 +33,13 @@ def variables(backbone, heads=None) -> dict:
     layers = {_torch_layer(layer.name): layer for layer in backbone.layers}
     for role, head in (heads or {}).items():
         layers |= {f"{PREFIXES.get(role, role)}.{place}": stage for place, stage in enumerate(head.stages)}
-    return {f"{name}.{SUFFIXES[v.name]}": v for name, layer in layers.items() for v in layer.variables}
+    found = {f"{name}.{SUFFIXES[v.name]}": v for name, layer in layers.items() for v in layer.variables}
+    return {TOKENS.get(name, name): variable for name, variable in found.items()}
 
 
 def _torch_layer(name):
     """layer1_0_downsample_bn -> layer1.0.downsample.1"""
-    name = re.sub(r"^(layer\d)_(\d+)_", r"\1.\2.", name)
+    name = torch_layer(re.sub(r"^(layer\d)_(\d+)_", r"\1.\2.", name))
     return name.replace("downsample_conv", "downsample.0").replace("downsample_bn", "downsample.1")
 
 
@@ -63,7 +66,7 @@ def assign(state: State, backbone, heads=None) -> list[str]:
     """
     heads = {role: head for role, head in (heads or {}).items() if state.has(f"{PREFIXES.get(role, role)}.")}
     wanted = variables(backbone, heads)
-    shapes = {name: _to_torch(variable).shape for name, variable in wanted.items()}
+    shapes = {name: _to_torch(name, variable).shape for name, variable in wanted.items()}
     if bias := _idle_bias(heads):
         shapes[bias] = shapes[bias.replace("bias", "weight")][:1]
     arrays = {name: a.astype("float32") for name, a in state.arrays.items() if not name.endswith(f".{COUNTER}")}
@@ -72,7 +75,8 @@ def assign(state: State, backbone, heads=None) -> list[str]:
         mean = f"fc.{len(heads['projector'].stages) - 1}.running_mean"
         arrays[mean] = arrays[mean] - arrays.pop(bias)
     for name, variable in wanted.items():
-        variable.assign(arrays[name].transpose(TO_KERAS[arrays[name].ndim]))
+        array = arrays[name]
+        variable.assign(array[0] if name in TOKENS.values() else array.transpose(TO_KERAS[array.ndim]))
     return ["backbone", *heads]
 
 
@@ -99,7 +103,7 @@ def state_dict(backbone, heads=None, batches: int = 0) -> dict[str, np.ndarray]:
     arrays = {}
     bias = _idle_bias(heads)
     for name, variable in variables(backbone, heads).items():
-        arrays[name] = _to_torch(variable)
+        arrays[name] = _to_torch(name, variable)
         if name.endswith("running_var"):
             arrays[name.replace("running_var", COUNTER)] = np.array(batches, "int64")
         if bias == name.replace("weight", "bias"):
@@ -112,6 +116,6 @@ def official(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {f"module.{'' if name.startswith('predictor.') else 'encoder.'}{name}": a for name, a in arrays.items()}
 
 
-def _to_torch(variable):
+def _to_torch(name, variable):
     array = np.asarray(variable.numpy(), "float32")
-    return array.transpose(TO_TORCH[array.ndim])
+    return array[None] if name in TOKENS.values() else array.transpose(TO_TORCH[array.ndim])

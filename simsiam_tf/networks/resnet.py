@@ -5,14 +5,11 @@ Layer names are torchvision's with underscores, `layer1.0.downsample.0` being `l
 """
 
 import keras
-import numpy as np
 
 from simsiam_tf.errors import InputError
 from simsiam_tf.networks.layers import BatchNorm, conv, torch_default
+from simsiam_tf.networks.pixels import CIFAR10_MEAN, CIFAR10_STD, check_colors, full_precision, normalize, pixels
 
-# Means and standard deviations of the pixels of CIFAR-10's training images in [0, 1].
-CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
-CIFAR10_STD = (0.2470, 0.2435, 0.2616)
 STEMS = ("cifar", "imagenet")
 
 
@@ -29,7 +26,7 @@ def build(
     """Build a backbone: raw pixels (n, h, w, 3) in [0, 255], any dtype and size -> pooled features (n, d).
 
     The model normalises its input itself; it does so, and pools, in float32 under every mixed policy (float64
-    under a float64 policy). d is `feature_dim(model)`: 8 * width, four times that for ResNet-50.
+    under a float64 policy). d is 8 * width, four times that for ResNet-50.
 
     Args:
         name: one of BACKBONES.
@@ -50,35 +47,18 @@ def build(
         raise InputError(f"backbone.stem: {stem!r} is unknown; give one of {', '.join(STEMS)}")
     if not isinstance(width, int) or width < 1:
         raise InputError(f"backbone.width: {width!r} is no width; give a whole number, 1 or more")
-    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-        raise InputError(f"backbone.mean: {mean!r} with backbone.std {std!r}; give 3 values each, std above 0")
+    check_colors(mean, std)
 
     block, depths = BACKBONES[name]
-    images = keras.Input((None, None, 3), dtype=_full_precision(), name="images")
-    outputs = STEM_LAYERS[stem](_normalize(images, mean, std), width, seed)
+    images = pixels()
+    outputs = STEM_LAYERS[stem](normalize(images, mean, std), width, seed)
     for stage, depth in enumerate(depths):
         for index in range(depth):
             stride = 2 if stage > 0 and index == 0 else 1
             gamma = "zeros" if zero_init_residual else "ones"
             outputs = block(outputs, width * 2**stage, stride, f"layer{stage + 1}_{index}", seed, gamma)
-    features = keras.layers.GlobalAveragePooling2D(name="avgpool", dtype=_full_precision())(outputs)
+    features = keras.layers.GlobalAveragePooling2D(name="avgpool", dtype=full_precision())(outputs)
     return keras.Model(images, features, name=name)
-
-
-def feature_dim(model):
-    """d of the features (n, d) that a backbone returns."""
-    return model.output_shape[-1]
-
-
-def _full_precision():
-    return "float64" if keras.config.dtype_policy().compute_dtype == "float64" else "float32"
-
-
-def _normalize(images, mean, std):
-    # As float64 arrays: Keras would round Python floats to float32 even under a float64 policy.
-    mean, std = np.asarray(mean, "float64"), np.asarray(std, "float64")
-    normalization = keras.layers.Rescaling(1 / (255 * std), -mean / std, dtype=_full_precision(), name="normalization")
-    return normalization(images)
 
 
 def _cifar_stem(inputs, width, seed):

@@ -101,7 +101,7 @@ def build_augmenter(config: Config, image_size: int | None = None):
 
 def build_backbone(config: Config) -> keras.Model:
     """The freshly initialised encoder; the same seed gives the same weights."""
-    return networks.build(**asdict(config.backbone), seed=config.seed)
+    return networks.build(**config.backbone.arguments(config.data.image_size), seed=config.seed)
 
 
 def build_method(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simsiam_tf.errors import InputError
+from simsiam_tf.interop.formats import BARE
 from simsiam_tf.methods import Method
 from simsiam_tf.runs.build import build_method
 from simsiam_tf.runs.checkpoint import restore
@@ -52,7 +53,7 @@ def trained_method(folder: RunFolder, backbone) -> Trained:
     elif not imported:
         raise InputError(
             f"RUN: {folder.path} has no checkpoint to take the heads from; its backbone alone is export's --format "
-            "torchvision"
+            f"{BARE[type(config.backbone)]}"
         )
     here, judged = model.encoder.get_weights(), backbone.get_weights()
     if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(here, judged, strict=True)):

@@ -11,25 +11,35 @@ import numpy as np
 
 from simsiam_tf.atomic import replacing
 from simsiam_tf.errors import InputError
-from simsiam_tf.interop import torch_file, torch_state, weights
+from simsiam_tf.interop import torch_file, torch_state, vit_state, weights
+from simsiam_tf.interop.formats import BARE
 from simsiam_tf.runs.build import build_method
 from simsiam_tf.runs.folder import RunFolder
 from simsiam_tf.runs.teacher import keep_teacher, load_teacher
 from simsiam_tf.runs.trained import trained_method
 from simsiam_tf.settings import files
+from simsiam_tf.settings.backbones import BACKBONES, ViTSettings
 from simsiam_tf.settings.methods import METHODS
 from simsiam_tf.settings.schema import Config
 
-RECIPES = {"cifar": "cifar10", "imagenet": "imagenet"}
+RECIPES = {"cifar": "cifar10", "imagenet": "imagenet", None: "vit_imagenet"}  # by stem, which a ViT has none of
 
 
 def arguments_for(state: torch_state.State, given: list[str]) -> list[str]:
-    """Command-line arguments: the recipe of the file's stem, the file's architecture, then what the user gave."""
+    """Command-line arguments: the recipe of the file's kind, the file's architecture, then what the user gave.
+
+    Raises:
+        InputError: the file holds no network that there is here, or one of another kind than is asked for.
+    """
     method = METHODS[files.chosen(given, "method")]
     settings = {"name": state.path.name.split(".")[0]} | torch_state.architecture(state)
+    found = settings["backbone.name"]
+    asked = files.chosen([f"--backbone.name={found}", *given], "backbone")
+    if BACKBONES[asked] is not BACKBONES[found]:
+        raise InputError(f"backbone.name: {asked}, but {state.path} is of a {found}; leave it out")
     settings |= {f"method.{key}": value for key, value in method.of_heads(*torch_state.heads(state)).items()}
     inferred = [f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in settings.items()]
-    return ["--config", RECIPES[settings["backbone.stem"]], *inferred, *files.file_first(given, None)]
+    return ["--config", RECIPES[settings.get("backbone.stem")], *inferred, *files.file_first(given, None)]
 
 
 def import_run(state: torch_state.State, config: Config) -> tuple[RunFolder, list[str], list[str]]:
@@ -106,10 +116,10 @@ def _new_folder(config):
 
 
 def export_run(folder: RunFolder, path: Path, format: str) -> list[str]:
-    """Write a run's networks in the official release's layout, or its backbone in torchvision's, and read them back.
+    """Write a run's networks in the official release's layout, or its backbone in torchvision's or timm's, read back.
 
     Args:
-        format: "pytorch" or "torchvision".
+        format: "pytorch", "torchvision" or "timm".
 
     Returns:
         The heads that are in the file.
@@ -117,11 +127,10 @@ def export_run(folder: RunFolder, path: Path, format: str) -> list[str]:
     Raises:
         InputError: the run is not complete, or the file does not read back; then nothing is left at `path`.
     """
-    backbone = folder.load_backbone()
-    if format == "torchvision":
-        write(path, {}, weights.state_dict(backbone))
+    backbone, config = folder.load_backbone(), files.read(folder.config)
+    if format in BARE.values():
+        write(path, {}, weights.state_dict(backbone) | fixed(config))
         return []
-    config = files.read(folder.config)
     found = trained_method(folder, backbone)
     save_method(path, found.method, config, found.epoch, found.batches)
     return list(found.method.heads)
@@ -131,8 +140,18 @@ def save_method(path: Path, model, config: Config, epoch: int, batches: int) -> 
     """Write a whole method in the official layout; mean and std tell what its pictures are normalised by."""
     b = config.backbone
     about = {"arch": b.name, "epoch": epoch, "mean": b.mean, "std": b.std}
-    arrays = weights.state_dict(model.backbone, model.heads, batches)
+    if isinstance(b, ViTSettings):
+        about["heads"] = b.heads
+    arrays = weights.state_dict(model.backbone, model.heads, batches) | fixed(config)
     write(path, about, weights.official(arrays))
+
+
+def fixed(config: Config) -> dict[str, np.ndarray]:
+    """What networks elsewhere keep as weights and ours compute: the fixed positions of a ViT, for data.image_size."""
+    b = config.backbone
+    if not isinstance(b, ViTSettings) or b.positions != "sincos":
+        return {}
+    return {"pos_embed": vit_state.fixed_positions(config.data.image_size // b.patch, b.dim)}
 
 
 def write(path: Path, about: dict, arrays: dict[str, np.ndarray]) -> None:

@@ -1,7 +1,7 @@
 """Reading, comparing and writing a Config: YAML files, dotted overrides, one-line errors.
 
 jsonargparse does the parsing: it derives options, help and type checks from the dataclasses. Which dataclasses, the
-names of method and optimizer say, and so these are read first.
+names of backbone, method and optimizer say, and so these are read first.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
 from simsiam_tf.errors import InputError
 from simsiam_tf.settings import yaml_files
+from simsiam_tf.settings.backbones import BACKBONES
 from simsiam_tf.settings.methods import METHODS
 from simsiam_tf.settings.optimizers import OPTIMIZERS
 from simsiam_tf.settings.renamed import upgraded
@@ -22,8 +23,9 @@ from simsiam_tf.settings.schema import Config
 from simsiam_tf.settings.types import marked, shown
 from simsiam_tf.settings.wording import one_line
 
-BY_NAME = {"method": METHODS, "optimizer": OPTIMIZERS}
-COMMON = {"method": (), "optimizer": ("batch_size", "epochs", "warmup_epochs")}  # mean the same in all of them
+BY_NAME = {"backbone": BACKBONES, "method": METHODS, "optimizer": OPTIMIZERS}
+# What means the same in all of them.
+COMMON = {"backbone": ("mean", "std"), "method": (), "optimizer": ("batch_size", "epochs", "warmup_epochs")}
 
 
 class OneLineParser(ArgumentParser):
@@ -51,13 +53,13 @@ class ConfigFile(ActionConfigFile):
 
 
 def add_config(parser: ArgumentParser, arguments: list[str]) -> None:
-    """Give a parser `--config` and one dotted option per setting, those of the method and optimizer in use.
+    """Give a parser `--config` and one dotted option per setting, those of the backbone, method and optimizer in use.
 
     Args:
         arguments: What will be parsed.
 
     Raises:
-        InputError: there is no such method or optimizer, or the file of `--config` is none.
+        InputError: there is no such backbone, method or optimizer, or the file of `--config` is none.
     """
     parser.epilog = "".join(
         f"Options of another {section}: --{section}.name NAME --help, NAME being one of {', '.join(known)}. "
@@ -73,15 +75,15 @@ def add_config(parser: ArgumentParser, arguments: list[str]) -> None:
 
 
 def of_name(content: dict, section: str, name: str) -> dict:
-    """A file's content without what it says of another method, or optimizer, than the one of this name."""
-    part = content.get(section) or {}
-    if part.get("name", next(iter(BY_NAME[section]))) == name:
+    """A file's content without what it says of a method, optimizer or backbone of other settings than this one's."""
+    part, known = content.get(section) or {}, BY_NAME[section]
+    if known.get(part.get("name", next(iter(known)))) is known[name]:
         return content
     return content | {section: {key: part[key] for key in COMMON[section] if key in part} | {"name": name}}
 
 
 def chosen(arguments: list[str], section: str) -> str:
-    """The name of the method, or of the optimizer, that these arguments or their file choose; by default the first.
+    """The name of the method, optimizer or backbone that these arguments or their file choose; by default the first.
 
     Raises:
         InputError: there is none of that name, or the file of `--config` is none.

@@ -12,34 +12,13 @@ from typing import ClassVar, Literal
 
 from simsiam_tf.errors import InputError
 from simsiam_tf.settings.augmentation import AugmentationSettings
+from simsiam_tf.settings.backbones import BackboneSettings, ResNetSettings
 from simsiam_tf.settings.data import DataSettings
 from simsiam_tf.settings.methods import MethodSettings
 from simsiam_tf.settings.methods.classifier import LabelSettings
 from simsiam_tf.settings.methods.simsiam import SimSiamSettings
 from simsiam_tf.settings.optimizers import OptimizerSettings, SGDSettings
-from simsiam_tf.settings.types import Count, Natural, NonNegative, Number, Positive, PositiveShare, Section, setting
-
-
-@dataclass(frozen=True)
-class BackboneSettings(Section):
-    """The encoder that is kept after training.
-
-    Args:
-        name: resnet18, resnet34 or resnet50.
-        stem: cifar (3x3, stride 1, no pooling) or imagenet (7x7, stride 2, max-pooling).
-        width: Channels of the first stage; 64 is the standard network.
-        zero_init_residual: Start each residual block as the identity.
-        mean: Per-channel mean that the first layer subtracts, for pixels in [0, 1].
-        std: Per-channel standard deviation that the first layer divides by.
-    """
-
-    prefix: ClassVar[str] = "backbone."
-    name: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
-    stem: Literal["cifar", "imagenet"] = "cifar"
-    width: Count = 64
-    zero_init_residual: bool = True
-    mean: tuple[Number, Number, Number] = (0.4914, 0.4822, 0.4465)
-    std: tuple[Positive, Positive, Positive] = (0.247, 0.2435, 0.2616)
+from simsiam_tf.settings.types import Count, Natural, NonNegative, Positive, PositiveShare, Section, setting
 
 
 @dataclass(frozen=True)
@@ -180,7 +159,7 @@ class Config(Section):
     seed: Natural = 0
     data: DataSettings = field(default_factory=DataSettings)
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
-    backbone: BackboneSettings = field(default_factory=BackboneSettings)
+    backbone: BackboneSettings = field(default_factory=ResNetSettings)
     method: MethodSettings = field(default_factory=SimSiamSettings)
     optimizer: OptimizerSettings = field(default_factory=SGDSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
@@ -217,6 +196,9 @@ class Config(Section):
             raise InputError(
                 f"data.order: {self.data.order}, but a {self.method.name} learns its labels in epochs; give epochs"
             )
+        a, own = self.augmentation, [view.size for view in self.augmentation.views if view.size]
+        sides = {"augmentation.view_sizes": a.view_sizes, "augmentation.views.size": own}
+        self.backbone.check_sizes(self.data.image_size, sides)
 
     @property
     def folder(self) -> Path:
