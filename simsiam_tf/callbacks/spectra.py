@@ -79,7 +79,7 @@ class SpectrumMonitor(keras.callbacks.Callback):
 
 def read_looks(path):
     """What a SpectrumMonitor has written, as its `looks`."""
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         columns = {kind: file[kind] for kind in KINDS}
         return [
             {"step": int(step)} | {kind: each[i] for kind, each in columns.items()}
