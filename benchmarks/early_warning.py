@@ -73,7 +73,8 @@ def read():
             low, high = SCALES[data]
             gain = (result["figures"]["linear_accuracy"] - low) / (high - low)
             truth = COLLAPSE if gain < 0.25 else PARTIAL if gain < 0.75 else HEALTHY
-            runs.append(made(NAMES[data], c["method.name"], truth, looks))
+            if not any(run.all_looks == looks for run in runs):  # the same training, evaluated in two ways
+                runs.append(made(NAMES[data], c["method.name"], truth, looks))
     truths = {HEALTHY: HEALTHY, COLLAPSED: COLLAPSE}
     for run in verdicts.read():
         if run.data == "photographs" and verdicts.TRUTH.get(run.row) in truths:
@@ -86,10 +87,11 @@ def made(data, method, truth, looks):
 
 
 def parts(runs):
-    """Those that limits are chosen on, and those that are kept apart."""
+    """Those that limits are chosen on here, and those that neither these nor the monitor's were chosen on."""
     candidates = [run for run in runs if (run.data, run.method) == ("CIFAR-10", "simsiam")]
     chosen = candidates[::2]
-    return chosen, [run for run in runs if not any(run is each for each in chosen)]
+    known = [run.all_looks for run in chosen] + [run.looks for run in verdicts.halves(verdicts.read())[0]]
+    return chosen, [run for run in runs if run.all_looks not in known]
 
 
 # === Rules: of a run, the share of it after which they first warn; infinity if never ===

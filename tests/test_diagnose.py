@@ -103,6 +103,7 @@ def test_a_run_without_checkpoints_has_no_projections(run, tmp_path, capsys):
         (["ENCODER"], "has no images of its own; give a folder or an array file"),
         (["ENCODER", "--data", "DATA"], "does not say it; give --image_size"),
         (["ENCODER", "--data", "DATA", "--image_size", "0"], "image_size: 0 is no size; give 1 or more"),
+        (["RUN", "--image_size", "12"], "image_size: 12, but runs have sizes of their own; leave it out"),
         (
             ["ENCODER", "--data", "DATA", "--image_size", "12", "--output", "d.jpg"],
             "output: d.jpg does not end in .png; give a name that does",
@@ -112,7 +113,7 @@ def test_a_run_without_checkpoints_has_no_projections(run, tmp_path, capsys):
 def test_refusals(trained, tmp_path, capsys, words, said):
     shutil.copy(trained / "backbone.keras", tmp_path / "e.keras")
     np.save(tmp_path / "p.npy", np.zeros((4, 12, 12, 3), np.uint8))
-    places = {"ENCODER": str(tmp_path / "e.keras"), "DATA": str(tmp_path / "p.npy")}
+    places = {"RUN": str(trained), "ENCODER": str(tmp_path / "e.keras"), "DATA": str(tmp_path / "p.npy")}
     assert cli.main(["diagnose", *(places.get(word, word) for word in words)]) == 2
     err = capsys.readouterr().err
     assert said in err

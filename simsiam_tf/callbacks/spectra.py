@@ -22,7 +22,7 @@ class SpectrumMonitor(keras.callbacks.Callback):
     Args:
         images: uint8 array (n, h, w, 3) or MonitorImages; 4,096 of them, evenly spaced, are used, which bounds the
             number of singular values that are not zero.
-        every: Epochs between two looks; the last epoch is always looked at.
+        every: Epochs between two looks; the last epoch of the run is looked at, too, unless training ends before it.
         path: .npz file that keeps all looks, or None: "steps" (looks,), "features" and "projections" (looks, d), the
             singular values of the centred outputs, descending.
 

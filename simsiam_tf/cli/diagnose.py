@@ -29,6 +29,8 @@ def run(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     subjects = [Path(each).expanduser() for each in options.what]
     sides = {path: _checked(path, options) for path in subjects}
+    if options.image_size is not None and not any(sides.values()):
+        raise InputError(f"image_size: {options.image_size}, but runs have sizes of their own; leave it out")
     default = subjects[0] / "diagnose.png" if len(subjects) == 1 and subjects[0].is_dir() else Path("diagnose.png")
     output = check_output(Path(options.output or default), (".png",))
     check_images(options.data)

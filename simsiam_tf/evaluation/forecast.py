@@ -59,9 +59,9 @@ class Model:
                 kind = "log " if name in COUNTS else ""
                 words = f"{kind}{name} has changed by {value:+.3g}, in the runs of the fit by {low:+.3g} to {high:+.3g}"
                 return {"outside": words}
-        accuracy = self.intercept + float(np.dot(self.weights, found))
+        accuracy = _share(self.intercept + float(np.dot(self.weights, found)))
         low, high = accuracy - self.half_width, accuracy + self.half_width
-        return {"linear_accuracy": _share(accuracy), "low": _share(low), "high": _share(high)}
+        return {"linear_accuracy": accuracy, "low": _share(low), "high": _share(high)}
 
 
 def changes(label_free: dict) -> np.ndarray:

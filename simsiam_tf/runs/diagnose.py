@@ -19,6 +19,7 @@ from simsiam_tf.interop.export import load_keras
 from simsiam_tf.runs.build import build_backbone, load_images
 from simsiam_tf.runs.folder import RunFolder
 from simsiam_tf.runs.label_free import ROWS, LabelFree, spaced
+from simsiam_tf.runs.labelled import learns_labels
 from simsiam_tf.runs.trained import trained_method
 from simsiam_tf.settings import files
 from simsiam_tf.settings.data import DataSettings
@@ -45,7 +46,7 @@ class Diagnosis:
     Args:
         name: As pictures and tables call it.
         images: How many were looked at.
-        parts: "features"; of a run also "untrained", those of the encoder that it began as, and "projections".
+        parts: "features"; of a run also "untrained", those of a fresh encoder of its seed, and "projections".
         forecast: Of a run's linear probe, see `evaluation.forecast`.
         missing: Why there are no projections, if they were to be had.
     """
@@ -72,6 +73,8 @@ def of_run(folder: RunFolder, name: str, where: str) -> Diagnosis:
     for key, network in (("features", backbone), ("untrained", build_backbone(config))):
         outputs = look.features(network)
         parts[key] = Part(Spectrum(outputs).singular_values, look.figures(network, outputs))
+    if learns_labels(config):
+        return Diagnosis(name, len(look.rows), parts, missing="its head is a classifier, which learns from labels")
     try:
         method = trained_method(folder, backbone).method
         z = look.features(lambda images, training: method.project(images))
@@ -80,7 +83,9 @@ def of_run(folder: RunFolder, name: str, where: str) -> Diagnosis:
     except InputError as error:
         missing = str(error)
     both = {"encoder": parts["features"].figures, "untrained": parts["untrained"].figures}
-    return Diagnosis(name, len(look.rows), parts, shipped().forecast(both), missing)
+    # The fit's runs began as their untrained encoder; one that began with weights from elsewhere did not.
+    forecast = None if folder.imported.is_file() else shipped().forecast(both)
+    return Diagnosis(name, len(look.rows), parts, forecast, missing)
 
 
 def of_encoder(file: Path, name: str, where: str, side: int) -> Diagnosis:
@@ -97,6 +102,9 @@ def of_encoder(file: Path, name: str, where: str, side: int) -> Diagnosis:
     backbone = load_keras(file)
     if len(backbone.output_shape) != 2:
         raise InputError(f"RUN_OR_ENCODER: {file} gives {backbone.output_shape}; give an encoder, (n, d)")
+    wanted = backbone.input_shape[1:3]
+    if any(length not in (None, side) for length in wanted):
+        raise InputError(f"image_size: {side}, but {file} takes images of {wanted[0]}x{wanted[1]}; give its size")
     images = load_images(Config(data=DataSettings(image_size=side)), where)
     rows = spaced(len(images), ROWS)
     outputs = Extractor(backbone)(images.take(rows).batches(forward_batch(side), crop=side))

@@ -53,6 +53,12 @@ def test_shares_end_at_nothing_and_at_all():
     assert found == pytest.approx({"linear_accuracy": 1.0, "low": 0.75, "high": 1.0})
 
 
+def test_an_interval_never_ends_where_it_begins():
+    """The line may lead below nothing; the interval is about what is left of it."""
+    found = model(spectrum_auc=5.0).forecast(label_free(spectrum_auc=0.7))
+    assert found == pytest.approx({"linear_accuracy": 0.0, "low": 0.0, "high": 0.25})
+
+
 def test_outside_of_the_fit_nothing_is_said():
     found = model().forecast(label_free(uniformity=-2.5))
     assert found == {"outside": "uniformity has changed by -1.5, in the runs of the fit by -1 to +1"}

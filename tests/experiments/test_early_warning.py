@@ -71,3 +71,12 @@ def test_the_monitor_among_the_rules_on_runs_that_chose_none():
     assert ours[2] == n
     assert all(others[0][0][2] < n or others[1][0][-1] >= false[-1] for others in found.values())
     assert set(FIGURES) == {"relative_std", "correlation_strength", "effective_rank"}
+
+
+def test_the_page_has_the_tables_of_the_committed_runs():
+    """`python benchmarks/early_warning.py` makes them anew."""
+    runs = early_warning.read()
+    chosen, apart = early_warning.parts(runs)
+    page = early_warning.PAGE.read_text()
+    assert early_warning.runs_table(runs, chosen) in page
+    assert early_warning.rules_table(apart, early_warning.rules(chosen)) in page

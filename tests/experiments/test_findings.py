@@ -48,3 +48,8 @@ def test_every_finding_names_rows_of_its_study():
     for each in findings.FINDINGS:
         rows = findings.rows_of(each.study)
         assert {each.row, each.other} <= rows.keys(), each
+
+
+def test_the_page_has_the_table_of_the_committed_runs():
+    """`python benchmarks/findings.py` makes it anew."""
+    assert findings.findings_table() in findings.PAGE.read_text()
