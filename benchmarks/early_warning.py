@@ -11,6 +11,7 @@ order of file names; all else is kept apart.
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import verdicts
@@ -36,13 +37,17 @@ FEWEST_LOOKS = 20
 
 @dataclass(frozen=True)
 class Run:
-    """One run: its data, method, looks after the first 50 steps, their shares of the run, and what became of it."""
+    """One run: its data, its method, what became of it, and all its looks; `shares` are how far each is into it."""
 
     data: str
     method: str
     truth: str
-    looks: list
     all_looks: list
+
+    @cached_property
+    def looks(self):
+        """Those that count."""
+        return [look for look in self.all_looks if look["step"] > GRACE]
 
     @property
     def shares(self):
@@ -63,10 +68,8 @@ def read():
     runs = []
     for path in sorted(RESULTS.glob("*.json")):
         result = json.loads(path.read_bytes())
-        c, data = (
-            result["configuration"],
-            result["configuration"]["data.name"] or result["configuration"]["data.source"],
-        )
+        c = result["configuration"]
+        data = c["data.name"] or c["data.source"]
         looks = result.get("looks") or []
         fixed = c.get("method.predictor_ratio") == 0
         if data in SCALES and len(looks) >= FEWEST_LOOKS and "linear_accuracy" in result["figures"] and not fixed:
@@ -74,16 +77,12 @@ def read():
             gain = (result["figures"]["linear_accuracy"] - low) / (high - low)
             truth = COLLAPSE if gain < 0.25 else PARTIAL if gain < 0.75 else HEALTHY
             if not any(run.all_looks == looks for run in runs):  # the same training, evaluated in two ways
-                runs.append(made(NAMES[data], c["method.name"], truth, looks))
+                runs.append(Run(NAMES[data], c["method.name"], truth, looks))
     truths = {HEALTHY: HEALTHY, COLLAPSED: COLLAPSE}
     for run in verdicts.read():
         if run.data == "photographs" and verdicts.TRUTH.get(run.row) in truths:
-            runs.append(made(run.data, "simsiam", truths[verdicts.TRUTH[run.row]], run.looks))
+            runs.append(Run(run.data, "simsiam", truths[verdicts.TRUTH[run.row]], run.looks))
     return runs
-
-
-def made(data, method, truth, looks):
-    return Run(data, method, truth, [look for look in looks if look["step"] > GRACE], looks)
 
 
 def parts(runs):

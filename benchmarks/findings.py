@@ -3,8 +3,9 @@
     python benchmarks/findings.py          puts it there, from the results that are committed
 
 A finding that one row is above or below another is confirmed, or not, where Welch's two-sided 95 % interval of the
-difference in linear accuracy lies on one side of 0; each is a test of its own. A collapse is confirmed where all seeds
-of the row collapse and none of the other does.
+difference in linear accuracy lies on one side of 0; each is a test of its own. That a row collapses, or fails in any
+way, is confirmed where all of its seeds do and none of the other's; that it learns, where none fails and it is above
+the untrained encoder.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from study_page import RESULTS, ROOT
 from verdicts import table, write
 
 from simsiam_tf.cli.sweep import parser
-from simsiam_tf.evaluation.verdict import COLLAPSED
+from simsiam_tf.evaluation.verdict import COLLAPSED, DIVERGED, HEALTHY, NOT_CONVERGING, OSCILLATING
 from simsiam_tf.experiments.results import Results, figure
 from simsiam_tf.experiments.statistics import Sample, difference
 from simsiam_tf.experiments.study import Study
@@ -24,6 +25,7 @@ from simsiam_tf.settings import yaml_files
 PAGE = ROOT / "docs" / "methods.md"
 COLUMN = "linear_accuracy"
 CONFIRMED, NOT, UNDECIDED, UNMEASURED = "confirmed", "not", "undecided", "not measured"
+BAD = {"collapses": {COLLAPSED}, "fails": {COLLAPSED, DIVERGED, NOT_CONVERGING, OSCILLATING}}
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class Finding:
     """In words, and as two rows of a study.
 
     Args:
-        relation: Of `row` to `other`: "below", "above", "like" (at least as good), "no more than"; or "collapses" or
-            "learns", where the other does the contrary.
+        relation: Of `row` to `other`: "below", "above", "like" (at least as good), "no more than"; or "collapses",
+            "fails", or "learns".
     """
 
     where: str
@@ -47,18 +49,27 @@ class Finding:
 FINDINGS = [Finding(**each) for each in yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())]
 
 
-def judge(relation, row, other):
-    """The verdict on a finding, and the difference in points, from the results of two rows; a missing one is None."""
+def judge(relation, row, other, untrained=()):
+    """The verdict on a finding, and the difference in points.
+
+    Args:
+        row, other: Results of their seeds, None where one is missing.
+        untrained: Accuracies of the untrained encoder, which a row that learns has to be above.
+    """
     if not all(row) or not all(other):
         return UNMEASURED, ""
-    found = difference(*(Sample.of([figure(run, COLUMN) for run in runs]) for runs in (row, other)))
+    accuracies = Sample.of([figure(run, COLUMN) for run in row])
+    found = difference(accuracies, Sample.of([figure(run, COLUMN) for run in other]))
     said = f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
-    fallen, stood = (sum(run["outcome"] == COLLAPSED for run in runs) for runs in (row, other))
-    if relation in ("collapses", "learns"):
-        counts = f"{fallen} of {len(row)} seeds collapse; {said}"
-        if relation == "learns":
-            return (NOT if fallen == len(row) else UNDECIDED if fallen else CONFIRMED), counts
-        return (CONFIRMED if fallen == len(row) and not stood else UNDECIDED if fallen else NOT), counts
+    if relation in BAD:
+        bad, others = (sum(run["outcome"] in BAD[relation] for run in runs) for runs in (row, other))
+        verdict = CONFIRMED if bad == len(row) and not others else UNDECIDED if bad else NOT
+        return verdict, f"{relation}: {bad} of {len(row)} seeds; {said}"
+    if relation == "learns":
+        bad = sum(run["outcome"] != HEALTHY for run in row)
+        above = difference(accuracies, Sample.of(untrained)).verdict == "higher"
+        verdict = NOT if bad == len(row) else CONFIRMED if above and not bad else UNDECIDED
+        return verdict, f"learns: {len(row) - bad} of {len(row)} seeds; {said}"
     against = {"below": "higher", "above": "lower", "like": "lower", "no more than": "higher"}[relation]
     if found.verdict == against:
         return NOT, said
@@ -81,7 +92,10 @@ def findings_table():
     studies = {name: rows_of(name) for name in dict.fromkeys(each.study for each in FINDINGS)}
     body = []
     for each in FINDINGS:
-        verdict, said = judge(each.relation, studies[each.study][each.row], studies[each.study][each.other])
+        rows = studies[each.study]
+        known = [figure(run, f"untrained/{COLUMN}") for runs in rows.values() for run in runs if run]
+        untrained = [accuracy for accuracy in known if accuracy is not None]
+        verdict, said = judge(each.relation, rows[each.row], rows[each.other], untrained)
         body.append([each.where, each.words, each.paper, said, verdict])
     return table(["of the paper", "finding", "paper: linear", "ours: linear, 95 % interval", "verdict"], body)
 

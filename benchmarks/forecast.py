@@ -56,8 +56,11 @@ def read():
 
 
 def single(name):
-    """Makes of a run one that is forecast from this figure of its encoder alone."""
-    return lambda run: replace(run, inputs=np.array([level(name, run.label_free["encoder"][name])]))
+    """Makes of a run one that is forecast from this figure alone: that of its encoder, and how it has changed."""
+    place = FIGURES.index(name)
+    return lambda run: replace(
+        run, inputs=np.array([level(name, run.label_free["encoder"][name]), changes(run.label_free)[place]])
+    )
 
 
 # What else could be said: always the same, or by one figure.

@@ -95,6 +95,16 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def small_backbones():
+    """Runs of one test file build a network of two convolutions for every backbone."""
+    import small_methods
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("simsiam_tf.runs.build.build_backbone", lambda config: small_methods.backbone(config.seed))
+        yield
+
+
+@pytest.fixture(scope="module")
 def output(tmp_path_factory):
     """A folder for the runs of one test file."""
     return tmp_path_factory.mktemp("runs")

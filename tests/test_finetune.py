@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 import small_methods
-from simsiam_tf.cli import main as cli
+from command_line import run
 from simsiam_tf.evaluation.protocol import label_subset
 from simsiam_tf.interop import torch_file
 from simsiam_tf.runs import train as runs
@@ -27,15 +27,7 @@ STORED += ["--optimizer.batch_size=32", "--monitor.tensorboard=false"]
 SHORT = ["--optimizer.epochs=4", "--method.held_out=0.2"]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def small():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("simsiam_tf.runs.build.build_backbone", lambda config: small_methods.backbone(config.seed))
-        yield
-
-
-def run(*arguments):
-    return cli.main([str(argument) for argument in arguments])
+pytestmark = pytest.mark.usefixtures("small_backbones")
 
 
 def pretrained(folder, seed=0):

@@ -180,7 +180,7 @@ def test_heads_are_exported_only_with_the_backbone_that_they_are_of(imported, tr
     (tmp_path / "a" / "imported.pth.tar").unlink()
     assert run("export", tmp_path / "a", "--format=pytorch") == 2
     assert (
-        "no checkpoint to take the heads from; its backbone alone is export's --format torchvision"
+        "no checkpoint to take the heads from; give one that has, or do with its backbone (export --format torchvision)"
         in capsys.readouterr().err
     )
     assert not (tmp_path / "a" / "export").exists()

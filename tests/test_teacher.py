@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import small_methods
-from simsiam_tf.cli import main as cli
+from command_line import run
 from simsiam_tf.experiments.results import Results, file_name
 from simsiam_tf.runs.folder import RunFolder
 from simsiam_tf.settings import files
@@ -21,15 +21,7 @@ STUDENT += ["--evaluation.baselines=[]", "--evaluation.fractions=[1.0]", "--eval
 STUDENT += ["--monitor.tensorboard=false", "--monitor.knn_epochs=0"]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def small():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("simsiam_tf.runs.build.build_backbone", lambda config: small_methods.backbone(config.seed))
-        yield
-
-
-def run(*arguments):
-    return cli.main([str(argument) for argument in arguments])
+pytestmark = pytest.mark.usefixtures("small_backbones")
 
 
 def train(output, teacher, *arguments, name="student"):

@@ -5,11 +5,10 @@ import math
 
 import keras
 
-from simsiam_tf.callbacks.features import MonitorImages
+from simsiam_tf.callbacks.features import MonitorImages, projections_of
 from simsiam_tf.callbacks.record import write_rows
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.collapse import collapse_figures
-from simsiam_tf.evaluation.features import Extractor
 from simsiam_tf.evaluation.verdict import GRACE, judge
 
 log = logging.getLogger("simsiam_tf.collapse")
@@ -65,11 +64,7 @@ class CollapseMonitor(keras.callbacks.Callback):
 
     def set_model(self, model):
         super().set_model(model)
-        if not hasattr(model, "project"):
-            raise InputError(
-                f"CollapseMonitor: {type(model).__name__} has no project(images); give it to a method such as SimSiam"
-            )
-        self._extractor = Extractor(lambda images, training: model.project(images))
+        self._extractor = projections_of(model, self)
 
     @classmethod
     def looks_in_epoch(cls, epochs):

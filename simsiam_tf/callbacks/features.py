@@ -54,6 +54,20 @@ class MonitorImages:
         return self._features
 
 
+def projections_of(model, callback):
+    """Makes projections (n, d) of batches of images, in inference mode.
+
+    Raises:
+        InputError: the model has none; it names the callback that wants them.
+    """
+    if not hasattr(model, "project"):
+        raise InputError(
+            f"{type(callback).__name__}: {type(model).__name__} has no project(images); give it to a method such as "
+            "SimSiam"
+        )
+    return Extractor(lambda images, training: model.project(images))
+
+
 def as_monitor_images(value, name):
     """`value` itself if it is MonitorImages, else MonitorImages of the pair (images, labels).
 

@@ -4,10 +4,9 @@ import keras
 import numpy as np
 
 from simsiam_tf.atomic import replacing
-from simsiam_tf.callbacks.features import MonitorImages
+from simsiam_tf.callbacks.features import MonitorImages, projections_of
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.collapse import effective_rank, spectrum_auc
-from simsiam_tf.evaluation.features import Extractor
 from simsiam_tf.evaluation.spectrum import Spectrum
 
 SAMPLE = 4096
@@ -43,11 +42,7 @@ class SpectrumMonitor(keras.callbacks.Callback):
 
     def set_model(self, model):
         super().set_model(model)
-        if not hasattr(model, "project"):
-            raise InputError(
-                f"SpectrumMonitor: {type(model).__name__} has no project(images); give it to a method such as SimSiam"
-            )
-        self._project = Extractor(lambda images, training: model.project(images))
+        self._project = projections_of(model, self)
 
     def on_train_begin(self, logs=None):
         """Take up the looks of an earlier part of the run, but for those that its checkpoint does not know of."""

@@ -45,17 +45,14 @@ def print_result(result: dict) -> None:
 
 def print_diagnoses(diagnoses) -> None:
     """The figures without labels of several encoders, a row for each of their outputs, and what could not be had."""
-    table = Table(
-        title=f"Without labels, of {' / '.join(map(str, sorted({each.images for each in diagnoses})))} images"
-    )
+    counts = " / ".join(map(str, sorted({each.images for each in diagnoses})))
+    table = Table(title=f"Without labels, of {counts} images")
     for title in ("encoder", "output", "d", *DIAGNOSED):
         table.add_column(title, justify="left" if title in ("encoder", "output") else "right", overflow="fold")
     for each in diagnoses:
         for key, part in each.parts.items():
-            cells = [
-                DIAGNOSED[title][1].format(part.figures[name]) if (name := DIAGNOSED[title][0]) in part.figures else "-"
-                for title in DIAGNOSED
-            ]
+            known = part.figures
+            cells = [form.format(known[figure]) if figure in known else "-" for figure, form in DIAGNOSED.values()]
             style = "bold" if key == "features" else None
             table.add_row(each.name, key, str(len(part.singular_values)), *cells, style=style)
     Console(width=120).print(table)

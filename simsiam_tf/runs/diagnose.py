@@ -83,9 +83,7 @@ def of_run(folder: RunFolder, name: str, where: str) -> Diagnosis:
     except InputError as error:
         missing = str(error)
     both = {"encoder": parts["features"].figures, "untrained": parts["untrained"].figures}
-    # The fit's runs began as their untrained encoder; one that began with weights from elsewhere did not.
-    forecast = None if folder.imported.is_file() else shipped().forecast(both)
-    return Diagnosis(name, len(look.rows), parts, forecast, missing)
+    return Diagnosis(name, len(look.rows), parts, shipped().forecast(both), missing)
 
 
 def of_encoder(file: Path, name: str, where: str, side: int) -> Diagnosis:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from simsiam_tf.atomic import replacing
+from simsiam_tf.callbacks.spectra import KINDS
 from simsiam_tf.evaluation.spectrum import explained
 
 LEAST = 1e-7  # of the largest singular value: below lies rounding
@@ -53,7 +54,7 @@ def _relative(values):
 
 def of_diagnoses(diagnoses) -> dict[str, list[tuple]]:
     """The lines of several encoders, a colour each; dashed are those of the encoders as they began."""
-    lines = {"features": [], "projections": []}
+    lines = {kind: [] for kind in KINDS}
     for index, each in enumerate(diagnoses):
         colour = {"color": f"C{index % 10}"}
         for key, part in each.parts.items():
@@ -65,16 +66,10 @@ def of_diagnoses(diagnoses) -> dict[str, list[tuple]]:
     return lines
 
 
-def over_training(steps, values: dict[str, np.ndarray]) -> dict[str, list[tuple]]:
-    """The lines of one run, from dark to bright, at most ten of its looks.
-
-    Args:
-        steps: Of each look.
-        values: {kind: of each look its singular values (d,)}.
-    """
-    looks = np.unique(np.linspace(0, len(steps) - 1, 10).astype(int))
-    colours = colormaps["viridis"](np.linspace(0, 0.9, len(looks)))
+def over_training(looks: list[dict]) -> dict[str, list[tuple]]:
+    """The lines of one run, from dark to bright, at most ten of its looks, as SpectrumMonitor holds them."""
+    some = [looks[i] for i in np.unique(np.linspace(0, len(looks) - 1, 10).astype(int))]
+    coloured = list(zip(some, colormaps["viridis"](np.linspace(0, 0.9, len(some))), strict=True))
     return {
-        kind: [(f"step {steps[i]}", each[i], {"color": colour}) for i, colour in zip(looks, colours, strict=True)]
-        for kind, each in values.items()
+        kind: [(f"step {look['step']}", look[kind], {"color": colour}) for look, colour in coloured] for kind in KINDS
     }

@@ -7,7 +7,6 @@ import logging
 
 import tensorflow as tf
 
-from simsiam_tf.callbacks.spectra import KINDS
 from simsiam_tf.cuda import has_nvidia_device
 from simsiam_tf.errors import Diverged, InputError
 from simsiam_tf.evaluation.features import Extractor
@@ -136,10 +135,8 @@ def train_and_evaluate(config: Config, folder, interrupt: Interrupt, workers: Wo
 
 def show(config: Config, folder, watchers: Watchers, steps_per_epoch: int) -> None:
     """Draw curves.png and spectra.png; without figures, and in other workers than the first, there are none."""
-    if watchers.spectra and (found := watchers.spectra.looks):
-        steps = [look["step"] for look in found]
-        values = {kind: [look[kind] for look in found] for kind in KINDS}
-        draw_spectra(folder.path / "spectra.png", over_training(steps, values))
+    if watchers.spectra and watchers.spectra.looks:
+        draw_spectra(folder.path / "spectra.png", over_training(watchers.spectra.looks))
     looks, untrained = watchers.monitor.looks if watchers.monitor else [], None
     if not watchers.record or not (watchers.record.rows or looks):
         return

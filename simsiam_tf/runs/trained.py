@@ -52,8 +52,8 @@ def trained_method(folder: RunFolder, backbone) -> Trained:
         batches += model.batches_per_step * int(model.step.numpy())
     elif not imported:
         raise InputError(
-            f"RUN: {folder.path} has no checkpoint to take the heads from; its backbone alone is export's --format "
-            f"{BARE[type(config.backbone)]}"
+            f"RUN: {folder.path} has no checkpoint to take the heads from; give one that has, or do with its backbone "
+            f"(export --format {BARE[type(config.backbone)]})"
         )
     here, judged = model.encoder.get_weights(), backbone.get_weights()
     if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(here, judged, strict=True)):

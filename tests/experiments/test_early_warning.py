@@ -23,7 +23,7 @@ def looks(ranks, correlations=None):
 
 
 def run(ranks, correlations=None, truth=HEALTHY):
-    return early_warning.made("digits", "simsiam", truth, looks(ranks, correlations))
+    return early_warning.Run("digits", "simsiam", truth, looks(ranks, correlations))
 
 
 def test_a_limit_must_be_passed_by_three_looks_in_a_row():
@@ -35,7 +35,7 @@ def test_a_limit_must_be_passed_by_three_looks_in_a_row():
 
 def test_looks_before_the_grace_period_do_not_count():
     early = [{**look, "step": look["step"] - 50} for look in looks([1, 1, 1, 1, 1, 20, 20, 20])]
-    found = early_warning.made("digits", "simsiam", HEALTHY, early)
+    found = early_warning.Run("digits", "simsiam", HEALTHY, early)
     assert [look["step"] for look in found.looks] == [60.0, 70.0, 80.0]
     assert early_warning.limit("effective_rank", -10.0)(found) == np.inf
 

@@ -30,13 +30,19 @@ HIGH, LOW, WIDE = runs(0.60, 0.61, 0.62), runs(0.50, 0.51, 0.52), runs(0.40, 0.5
         ("collapses", runs(0.1, 0.1, 0.11, outcome="collapsed"), HIGH, CONFIRMED),
         ("collapses", LOW, HIGH, NOT),
         ("collapses", [*runs(0.1, outcome="collapsed"), *LOW[:2]], HIGH, UNDECIDED),
-        ("learns", LOW, runs(0.1, 0.1, 0.11, outcome="collapsed"), CONFIRMED),
+        ("collapses", runs(0.1, 0.1, 0.11, outcome="not converging"), HIGH, NOT),
+        ("fails", runs(0.1, 0.1, 0.11, outcome="not converging"), HIGH, CONFIRMED),
+        ("fails", runs(0.1, 0.1, 0.11, outcome="collapsed"), runs(0.1, 0.1, 0.11, outcome="diverged"), UNDECIDED),
+        ("fails", LOW, HIGH, NOT),
+        ("learns", LOW, HIGH, CONFIRMED),
+        ("learns", runs(0.30, 0.31, 0.32), HIGH, UNDECIDED),  # no better than untrained
+        ("learns", [*runs(0.5, outcome="oscillating"), *LOW[:2]], HIGH, UNDECIDED),
         ("learns", runs(0.1, 0.1, 0.11, outcome="collapsed"), LOW, NOT),
         ("below", [None, *LOW], HIGH, UNMEASURED),
     ],
 )
 def test_verdicts(relation, row, other, verdict):
-    assert judge(relation, row, other)[0] == verdict
+    assert judge(relation, row, other, untrained=[0.30, 0.31, 0.32])[0] == verdict
 
 
 def test_the_difference_and_its_interval_in_points():
