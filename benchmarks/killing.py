@@ -1,17 +1,17 @@
 """A small run of the real command that dies again and again, and what its folder must hold in the end.
 
-It dies in three ways: by `kill -9` after some seconds, before its n-th file operation in the run folder, and while it
-writes the n-th byte of any file (the system's limit on file sizes ends it there). Or it meets a disk that fills up just
-before a certain file operation, is refused files above n bytes, or lives with a clock that jumps.
+The command is `train`, or `finetune` of a run that it has made. It dies in three ways: by `kill -9` after some seconds,
+before its n-th file operation in the run folder, and while it writes the n-th byte of any file (the system's limit on
+file sizes ends it there). Or it meets a disk that fills up just before a certain file operation, is refused files above
+n bytes, or lives with a clock that jumps.
 
 The processes come from a server that has imported TensorFlow but has not started it, so that a life takes seconds. The
 network has two layers, since only the tracing of more would take longer.
 """
 
 import contextlib
-import csv
+import functools
 import itertools
-import json
 import multiprocessing
 import os
 import random
@@ -19,15 +19,11 @@ import resource
 import signal
 import sys
 import time
-import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-from tensorboard.util import tensor_util
-
-from simsiam_tf.runs.checkpoint import CheckpointFolder, load
+from same_run import check_remains, check_same
 
 SETTINGS = {
     "data.limit": 160,
@@ -44,30 +40,30 @@ SETTINGS = {
     "evaluation.fractions": "[1.0]",
     "evaluation.linear_epochs": 20,
 }
-TIMES = {
-    "images_per_second",
-    "epoch_seconds",
-    "seconds",
-    "seconds_this_process",
-    "first_execution_seconds",
-    "peak_memory_gib",
-    "energy_kwh",
-    "gpu_energy_kwh",
-}
+CLASSIFIER = {"optimizer.epochs": 6, "method.held_out": 0.2, "method.patience": 4}
 OPERATIONS = {"open", "os.rename", "os.remove", "os.link", "os.mkdir"}
 
 servers = multiprocessing.get_context("forkserver")
 servers.set_forkserver_preload(["simsiam_tf.runs.train", "sklearn.datasets"])
 
 
-def arguments(folder, **changes):
-    """Of `simsiam-tf` for a run in this folder; a change such as optimizer__epochs=3 is optimizer.epochs."""
-    options = SETTINGS | {"name": folder.name, "output": folder.parent}
-    options |= {key.replace("__", "."): value for key, value in changes.items()}
-    return ["train", "--config", "digits", *(f"--{key}={value}" for key, value in options.items())]
+def train(folder, **changes):
+    """Arguments of `simsiam-tf` for a run in this folder; a change such as optimizer__epochs=3 is optimizer.epochs."""
+    return ["train", "--config", "digits", *options(SETTINGS, folder, changes)]
 
 
-def live(folder, log, death, operations, changes):
+def finetune(run, folder, **changes):
+    """The same for a classifier on the encoder of a run of `train`, ended by its labels or the epochs."""
+    return ["finetune", str(run), *options(CLASSIFIER, folder, changes)]
+
+
+def options(settings, folder, changes):
+    given = settings | {"name": folder.name, "output": folder.parent}
+    given |= {key.replace("__", "."): value for key, value in changes.items()}
+    return [f"--{key}={value}" for key, value in given.items()]
+
+
+def live(folder, log, death, operations, arguments):
     """What the process does: run the command until `death`, a pair of kind and moment; counts file operations."""
     # Imported here: the process that asks for lives needs no TensorFlow.
     from simsiam_tf.cli import main as cli
@@ -94,7 +90,7 @@ def live(folder, log, death, operations, changes):
         time.time = itertools.cycle(moment).__next__
     if kind in ("byte", "file size"):
         resource.setrlimit(resource.RLIMIT_FSIZE, (moment, moment))
-    code = cli.main(arguments(folder, **changes))
+    code = cli.main(arguments)
     sys.stdout.flush()
     os._exit(code)
 
@@ -122,10 +118,10 @@ def two_layers(config):
     return keras.Model(images, x, name="two_layers")
 
 
-def one_life(folder, log, death=(None, None), **changes):
+def one_life(folder, log, death=(None, None), command=train, **changes):
     """Run the command in a process of its own; returns (its exit code or None if it died, seconds, file operations)."""
     operations = servers.Value("i", 0)
-    process = servers.Process(target=live, args=(folder, log, death, operations, changes))
+    process = servers.Process(target=live, args=(folder, log, death, operations, command(folder, **changes)))
     start = time.monotonic()
     process.start()
     process.join(death[1] if death[0] == "second" else None)
@@ -136,19 +132,26 @@ def one_life(folder, log, death=(None, None), **changes):
 
 
 class Undisturbed(NamedTuple):
-    """A finished run, how long it took, and its number of file operations."""
+    """A finished run, how long it took, its number of file operations, and what gives its command for a folder."""
 
     folder: Path
     seconds: float
     operations: int
+    command: Callable
 
 
-def undisturbed(output):
+def undisturbed(output, command=train, name="undisturbed"):
     """Run the command in `output`, once, to its end."""
     servers.Process(target=time.sleep, args=(0,)).start()  # the server imports now, not in the measured time
-    code, seconds, operations = one_life(output / "undisturbed", output / "log")
+    code, seconds, operations = one_life(output / name, output / "log", command=command)
     assert code == 0, (output / "log").read_text()
-    return Undisturbed(output / "undisturbed", seconds, operations)
+    return Undisturbed(output / name, seconds, operations, command)
+
+
+def classifier_of(reference):
+    """The same for a classifier on an Undisturbed run's encoder, in a folder beside it."""
+    command = functools.partial(finetune, reference.folder)
+    return undisturbed(reference.folder.parent, command, "classifier")
 
 
 def campaign(output, reference, deaths, seed, say=print):
@@ -163,6 +166,7 @@ def campaign(output, reference, deaths, seed, say=print):
     Returns:
         {"deaths": {kind: count}, "runs_to_the_end": count}.
     """
+    output.mkdir(exist_ok=True)
     generator, log = random.Random(seed), output / "log"
     sizes = [path.stat().st_size for path in reference.folder.rglob("*") if path.suffix in (".npz", ".keras", ".png")]
     moments = {
@@ -175,7 +179,7 @@ def campaign(output, reference, deaths, seed, say=print):
         folder, kind = output / f"run{ends}", kinds[life % len(kinds)]
         done = sum(count.values()) == deaths
         death = (None, None) if done else (kind, moments[kind]())
-        code, _, _ = one_life(folder, log, death)
+        code, _, _ = one_life(folder, log, death, reference.command)
         say(f"{folder.name}: {death[0]} {death[1]}: {'died' if code is None else 'reached the end'}")
         if code is None:
             count[kind] += 1
@@ -187,69 +191,3 @@ def campaign(output, reference, deaths, seed, say=print):
         if done:
             break
     return {"deaths": count, "runs_to_the_end": ends}
-
-
-def check_remains(folder):
-    """What a death leaves is whole: every file that bears its name, and the newest checkpoint above all."""
-    for path in [*CheckpointFolder(folder / "checkpoints").files(), *folder.glob("checkpoints/best.npz")]:
-        load(path)
-    if (folder / "result.json").exists():
-        json.loads((folder / "result.json").read_text())
-    if (folder / "backbone.keras").exists():
-        assert zipfile.ZipFile(folder / "backbone.keras").testzip() is None
-
-
-def check_same(folder, reference):
-    """All that does not tell time is that of the reference, bit for bit, and nothing else lies there."""
-    assert names(folder) == names(reference), names(folder) ^ names(reference)
-    for path in sorted((reference / "checkpoints").iterdir()):
-        (arrays, meta), (other, other_meta) = load(path), load(folder / "checkpoints" / path.name)
-        assert arrays.keys() == other.keys()
-        for name, array in arrays.items():
-            np.testing.assert_array_equal(array, other[name], err_msg=f"{folder} {path.name} {name}", strict=True)
-        assert timeless(meta) == timeless(other_meta)
-    for read in (rows, result, weights):
-        assert read(folder) == read(reference), f"{read.__name__} of {folder}"
-    for name in ("views.png", "curves.png"):
-        assert (folder / name).read_bytes() == (reference / name).read_bytes(), f"{folder} {name}"
-    shown, expected = events(folder), events(reference)
-    assert shown.keys() == expected.keys()
-    for run, tag in expected:
-        if tag != "configuration" and not tag.startswith(("speed/", "energy/")):
-            assert shown[run, tag] == expected[run, tag], f"{folder} {run} {tag}"
-
-
-def names(folder):
-    """What lies there; every life has event files of its own."""
-    return {path.relative_to(folder) for path in folder.rglob("*") if "tfevents" not in path.name}
-
-
-def events(folder):
-    """{(run, tag): [(step, value), ...]} of all that TensorBoard is given, in the order in which it was written."""
-    found = {}
-    for path in sorted(folder.rglob("*tfevents*")):
-        for event in EventFileLoader(str(path)).Load():
-            for value in event.summary.value:
-                plain = tensor_util.make_ndarray(value.tensor).tolist()
-                found.setdefault((path.parent.name, value.tag), []).append((event.step, plain))
-    return found
-
-
-def timeless(value):
-    if isinstance(value, dict):
-        return {key: timeless(item) for key, item in value.items() if key not in TIMES}
-    return [timeless(item) for item in value] if isinstance(value, list) else value
-
-
-def rows(folder):
-    with (folder / "metrics.csv").open() as file:
-        return timeless(list(csv.DictReader(file)))
-
-
-def result(folder):
-    return timeless(json.loads((folder / "result.json").read_text()))
-
-
-def weights(folder):
-    with zipfile.ZipFile(folder / "backbone.keras") as file:
-        return file.read("model.weights.h5"), file.read("config.json")

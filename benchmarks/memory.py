@@ -15,8 +15,8 @@ def samples(folder, log, epochs, every=0.2):
         Rows (epochs done, resident bytes), one per `every` seconds while it trains.
     """
     operations = killing.servers.Value("i", 0)
-    changes = {"optimizer__epochs": epochs}
-    process = killing.servers.Process(target=killing.live, args=(folder, log, (None, None), operations, changes))
+    command = killing.train(folder, optimizer__epochs=epochs)
+    process = killing.servers.Process(target=killing.live, args=(folder, log, (None, None), operations, command))
     process.start()
     rows = []
     while process.is_alive() and not (folder / "backbone.keras").exists():

@@ -35,8 +35,10 @@ def main():
         output = Path(folder)
         if arguments.deaths:
             reference = killing.undisturbed(output)
-            figures |= killing.campaign(output, reference, arguments.deaths, arguments.seed)
-            print(f"{figures['deaths']} deaths, {figures['runs_to_the_end']} runs to the end, all alike")
+            for name, each in (("train", reference), ("finetune", killing.classifier_of(reference))):
+                figures[name] = killing.campaign(output / name, each, arguments.deaths, arguments.seed)
+                done = figures[name]
+                print(f"{name}: {done['deaths']} deaths, {done['runs_to_the_end']} runs to the end, all alike")
         if arguments.epochs:
             rows = memory.samples(output / "long", output / "log", arguments.epochs)
             figures["memory"] = memory.summary(rows)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from google.protobuf import text_format
-from killing import events
+from same_run import events
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
 from simsiam_tf.callbacks import CollapseMonitor, RunRecord, ViewImages

@@ -1,6 +1,7 @@
 """Jumps of the clock change nothing; a clock that no zip file can hold is named."""
 
 import killing
+import same_run
 
 
 def test_a_clock_that_jumps_and_one_that_was_never_set(undisturbed, tmp_path):
@@ -11,4 +12,4 @@ def test_a_clock_that_jumps_and_one_that_was_never_set(undisturbed, tmp_path):
     assert "Traceback" not in log.read_text()
     code, _, _ = killing.one_life(folder, log, ("clock", [1.7e9, 4e9, 1e9]))  # to the century's end and back
     assert code == 0, log.read_text()
-    killing.check_same(folder, undisturbed.folder)
+    same_run.check_same(folder, undisturbed.folder)

@@ -4,6 +4,7 @@ import subprocess
 
 import killing
 import pytest
+import same_run
 
 
 def assert_refused(folder, log, code, reason):
@@ -15,7 +16,7 @@ def assert_refused(folder, log, code, reason):
     assert reason in last
     assert "Traceback" not in text
     assert "Exception ignored" not in text
-    killing.check_remains(folder)
+    same_run.check_remains(folder)
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_a_disk_that_fills_up_at_any_writer(undisturbed, small_disk, tmp_path):
         (small_disk / "ballast").unlink()
     code, _, _ = killing.one_life(folder, log)
     assert code == 0, log.read_text()
-    killing.check_same(folder, undisturbed.folder)
+    same_run.check_same(folder, undisturbed.folder)
 
 
 def test_a_file_that_grows_above_the_systems_limit(undisturbed, tmp_path):
@@ -51,4 +52,4 @@ def test_a_file_that_grows_above_the_systems_limit(undisturbed, tmp_path):
     assert "best.npz" in log.read_text()
     code, _, _ = killing.one_life(folder, log)
     assert code == 0, log.read_text()
-    killing.check_same(folder, undisturbed.folder)
+    same_run.check_same(folder, undisturbed.folder)

@@ -5,15 +5,18 @@ import time
 
 import killing
 import pytest
+import same_run
 
 from simsiam_tf.runs.checkpoint import CorruptCheckpoint
 
 
-def test_killed_at_random_moments(undisturbed, tmp_path):
+@pytest.mark.parametrize(("verb", "deaths"), [("train", 9), ("finetune", 6)])
+def test_killed_at_random_moments(undisturbed, tmp_path, verb, deaths):
     seed = time.time_ns() % 1000  # other moments every time; they are printed, and this number repeats them
     print(f"seed {seed}")
-    done = killing.campaign(tmp_path, undisturbed, deaths=9, seed=seed)
-    assert sum(done["deaths"].values()) == 9
+    reference = killing.classifier_of(undisturbed) if verb == "finetune" else undisturbed
+    done = killing.campaign(tmp_path, reference, deaths, seed)
+    assert sum(done["deaths"].values()) == deaths
     assert done["runs_to_the_end"] >= 1
 
 
@@ -27,7 +30,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(undisturbed, t
     code, _, _ = killing.one_life(folder, log)
     assert code == 0, log.read_text()
     assert f"passing over a corrupt checkpoint: {newest}: its SHA-256 is not" in log.read_text()
-    killing.check_same(folder, undisturbed.folder)
+    same_run.check_same(folder, undisturbed.folder)
 
 
 def test_the_comparison_can_fail(undisturbed, tmp_path):
@@ -35,12 +38,12 @@ def test_the_comparison_can_fail(undisturbed, tmp_path):
     code, _, operations = killing.one_life(tmp_path / "run", tmp_path / "log", seed=1)
     assert (code, operations) == (0, undisturbed.operations)
     with pytest.raises(AssertionError, match=r"best\.npz"):
-        killing.check_same(tmp_path / "run", undisturbed.folder)
-    killing.check_remains(tmp_path / "run")
+        same_run.check_same(tmp_path / "run", undisturbed.folder)
+    same_run.check_remains(tmp_path / "run")
     newest = max((tmp_path / "run" / "checkpoints").glob("step-*"))
     newest.write_bytes(newest.read_bytes()[:-1])
     with pytest.raises(CorruptCheckpoint):
-        killing.check_remains(tmp_path / "run")
+        same_run.check_remains(tmp_path / "run")
 
 
 def test_a_death_comes_at_its_moment(tmp_path):
