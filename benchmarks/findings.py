@@ -3,11 +3,13 @@
     python benchmarks/findings.py          puts it there, from the results that are committed
 
 A finding that one row is above or below another is confirmed, or not, where Welch's two-sided 95 % interval of the
-difference in linear accuracy lies on one side of 0; each is a test of its own. That a row collapses, or fails in any
-way, is confirmed where all of its seeds do and none of the other's; that it learns, where none fails and it is above
-the untrained encoder.
+difference in linear accuracy lies on one side of 0; each is a test of its own. That a row collapses, diverges, or fails
+in any way, is confirmed where all of its seeds do and none of the other's; that it does not collapse, keeps its spread
+within a tenth of 1/sqrt(d), or that its kNN rises over both halves of the training, where all seeds do; that it learns,
+where none fails and it is above the untrained encoder.
 """
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +27,16 @@ from simsiam_tf.settings import yaml_files
 PAGE = ROOT / "docs" / "methods.md"
 COLUMN = "linear_accuracy"
 CONFIRMED, NOT, UNDECIDED, UNMEASURED = "confirmed", "not", "undecided", "not measured"
+ORDERS = {"below": "higher", "above": "lower", "like": "lower", "no more than": "higher"}  # and what refutes them
 BAD = {"collapses": {COLLAPSED}, "fails": {COLLAPSED, DIVERGED, NOT_CONVERGING, OSCILLATING}}
+BAD["diverges"] = {DIVERGED}
+ALONE = {"does not collapse", "keeps its spread", "rises"}  # a difference says nothing of these
+COUNTED = {
+    "learns": lambda run: run["outcome"] == HEALTHY,
+    "does not collapse": lambda run: run["outcome"] != COLLAPSED,
+    "keeps its spread": lambda run: figure(run, "relative_std") > 0.9,
+    "rises": lambda run: rises(run),
+}
 
 
 @dataclass(frozen=True)
@@ -33,8 +44,7 @@ class Finding:
     """In words, and as two rows of a study.
 
     Args:
-        relation: Of `row` to `other`: "below", "above", "like" (at least as good), "no more than"; or "collapses",
-            "fails", or "learns".
+        relation: Of `row` to `other`: one of ORDERS, "like" being at least as good; or one of BAD or COUNTED.
     """
 
     where: str
@@ -50,7 +60,7 @@ FINDINGS = [Finding(**each) for each in yaml.safe_load(Path(__file__).with_suffi
 
 
 def judge(relation, row, other, untrained=()):
-    """The verdict on a finding, and the difference in points.
+    """The verdict on a finding, and what ours is: the difference in points, after what is counted.
 
     Args:
         row, other: Results of their seeds, None where one is missing.
@@ -61,25 +71,38 @@ def judge(relation, row, other, untrained=()):
     accuracies = Sample.of([figure(run, COLUMN) for run in row])
     found = difference(accuracies, Sample.of([figure(run, COLUMN) for run in other]))
     said = f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
-    if relation in BAD:
-        bad, others = (sum(run["outcome"] in BAD[relation] for run in runs) for runs in (row, other))
-        verdict = CONFIRMED if bad == len(row) and not others else UNDECIDED if bad else NOT
-        return verdict, f"{relation}: {bad} of {len(row)} seeds; {said}"
-    if relation == "learns":
-        bad = sum(run["outcome"] != HEALTHY for run in row)
-        above = difference(accuracies, Sample.of(untrained)).verdict == "higher"
-        verdict = NOT if bad == len(row) else CONFIRMED if above and not bad else UNDECIDED
-        return verdict, f"learns: {len(row) - bad} of {len(row)} seeds; {said}"
-    against = {"below": "higher", "above": "lower", "like": "lower", "no more than": "higher"}[relation]
-    if found.verdict == against:
-        return NOT, said
+    if relation in ORDERS:
+        return ordered(relation, found), said
+    count = COUNTED.get(relation, lambda run: run["outcome"] in BAD.get(relation, ()))
+    n = sum(map(count, row))
+    verdict = CONFIRMED if n == len(row) else UNDECIDED if n else NOT
+    if relation in BAD and n and any(map(count, other)):
+        verdict = UNDECIDED
+    if relation == "learns" and n and difference(accuracies, Sample.of(untrained)).verdict != "higher":
+        verdict = UNDECIDED
+    return verdict, f"{relation}: {n} of {len(row)} seeds" + ("" if relation in ALONE else f"; {said}")
+
+
+def ordered(relation, found):
+    """Of a difference: the side of 0 that its interval is on.
+
+    "At least as good" and "no more than" are confirmed where it leaves less than a point of accuracy against them.
+    """
+    if found.verdict == ORDERS[relation]:
+        return NOT
     if relation in ("below", "above"):
-        return (UNDECIDED if found.verdict == "undecided" else CONFIRMED), said
-    # "At least as good", "no more than": the interval shows it where no point of it is against it by more than a point.
+        return UNDECIDED if found.verdict == "undecided" else CONFIRMED
     worst = -found.low if relation == "like" else found.high
-    return (CONFIRMED if worst < 0.01 else UNDECIDED), said
+    return CONFIRMED if worst < 0.01 else UNDECIDED
 
 
+def rises(run):
+    """Whether kNN rises over each half of the training."""
+    accuracies = [epoch["knn_accuracy"] for epoch in run["epochs"] if "knn_accuracy" in epoch]
+    return accuracies[0] < accuracies[len(accuracies) // 2] < accuracies[-1]
+
+
+@functools.cache
 def rows_of(study_name):
     """{row: results, None where one is missing} of a study."""
     study, results, found = Study.read(yaml_files.find(study_name, "studies")), Results(RESULTS), {}
@@ -89,10 +112,9 @@ def rows_of(study_name):
 
 
 def findings_table():
-    studies = {name: rows_of(name) for name in dict.fromkeys(each.study for each in FINDINGS)}
     body = []
     for each in FINDINGS:
-        rows = studies[each.study]
+        rows = rows_of(each.study)
         known = [figure(run, f"untrained/{COLUMN}") for runs in rows.values() for run in runs if run]
         untrained = [accuracy for accuracy in known if accuracy is not None]
         verdict, said = judge(each.relation, rows[each.row], rows[each.other], untrained)

@@ -5,8 +5,14 @@ import pytest
 from findings import CONFIRMED, NOT, UNDECIDED, UNMEASURED, judge
 
 
-def runs(*accuracies, outcome="healthy"):
-    return [{"configuration": {}, "outcome": outcome, "figures": {"linear_accuracy": each}} for each in accuracies]
+def runs(*accuracies, outcome="healthy", **more):
+    return [
+        {"configuration": {}, "outcome": outcome, "figures": {"linear_accuracy": each}} | more for each in accuracies
+    ]
+
+
+def knn(*accuracies):
+    return {"epochs": [{"knn_accuracy": each} for each in accuracies]}
 
 
 HIGH, LOW, WIDE = runs(0.60, 0.61, 0.62), runs(0.50, 0.51, 0.52), runs(0.40, 0.55, 0.72)
@@ -38,11 +44,27 @@ HIGH, LOW, WIDE = runs(0.60, 0.61, 0.62), runs(0.50, 0.51, 0.52), runs(0.40, 0.5
         ("learns", runs(0.30, 0.31, 0.32), HIGH, UNDECIDED),  # no better than untrained
         ("learns", [*runs(0.5, outcome="oscillating"), *LOW[:2]], HIGH, UNDECIDED),
         ("learns", runs(0.1, 0.1, 0.11, outcome="collapsed"), LOW, NOT),
+        ("diverges", runs(0.1, 0.1, 0.11, outcome="collapsed"), HIGH, NOT),
+        ("diverges", runs(0.1, 0.1, 0.11, outcome="diverged"), HIGH, CONFIRMED),
+        ("does not collapse", runs(0.1, 0.1, 0.11, outcome="not converging"), HIGH, CONFIRMED),
+        ("does not collapse", runs(0.1, 0.1, 0.11, outcome="collapsed"), HIGH, NOT),
+        ("rises", runs(0.1, 0.1, **knn(0.2, 0.3, 0.3, 0.2, 0.4)), HIGH, CONFIRMED),
+        ("rises", [*runs(0.1, **knn(0.2, 0.3, 0.4)), *runs(0.1, **knn(0.2, 0.4, 0.4))], HIGH, UNDECIDED),
         ("below", [None, *LOW], HIGH, UNMEASURED),
     ],
 )
 def test_verdicts(relation, row, other, verdict):
     assert judge(relation, row, other, untrained=[0.30, 0.31, 0.32])[0] == verdict
+
+
+def test_a_spread_is_kept_within_a_tenth():
+    """Of 4 channels the ideal deviation is 1/2."""
+    settings = {"method.projection_dim": 4}
+    for deviation, verdict in ((0.46, CONFIRMED), (0.44, NOT)):
+        row = [each | {"configuration": settings} for each in runs(0.5, 0.5)]
+        for each in row:
+            each["figures"]["feature_std"] = deviation
+        assert judge("keeps its spread", row, HIGH)[0] == verdict
 
 
 def test_the_difference_and_its_interval_in_points():
