@@ -13,8 +13,8 @@ def quiet_tensorflow() -> None:
     """Import TensorFlow and let it look for devices without its start-up messages, which no Python setting silences.
 
     TF_CPP_MIN_LOG_LEVEL=0 in the environment shows them. An import error is raised as ever. GPUs' memory is taken as it
-    is needed, not all of it at the start, so that another process has room beside this one. oneDNN's kernels, TensorFlow's
-    own default on CPUs with AVX-512, are asked for on those without, too: a step takes half the time.
+    is needed, not all of it at the start, so that another process has room beside this one. oneDNN's kernels, which
+    TensorFlow takes by itself on CPUs with AVX-512, are asked for on all: without, a step takes twice as long.
     """
     preload()
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
