@@ -24,10 +24,8 @@ from simsiam_tf.settings.methods import METHODS as SETTINGS
 from small_methods import BATCH, STEPS, VARIANTS, build, images, labels
 from test_workers import free_ports
 
-pytestmark = pytest.mark.long
-
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.parametrize("name", METHODS, scope="module")
+pytestmark = [pytest.mark.long, pytest.mark.parametrize("name", METHODS, scope="module")]
 
 
 def given(model, rows, with_labels=False):
