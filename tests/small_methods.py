@@ -24,6 +24,7 @@ LONG = 20  # steps of the comparison of devices
 VARIANTS = {  # what else looks across devices or keeps a state, beside the methods as they are
     "simclr/hybrid": {"predictor": "mlp"},
     "swav/end to end": {"stop_gradient": False},
+    "swav/frozen prototypes": {"freeze_prototypes": 3},
     "alternating/bank": {"target": "bank", "predictor": "none"},
     "alternating/bank in float16": {"target": "bank", "predictor": "none", "bank_dtype": "float16"},
     "moco/symmetric": {"symmetric": True},

@@ -26,12 +26,12 @@ from test_workers import free_ports
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.long
-BANKS = [name for name, settings in VARIANTS.items() if settings.get("target") == "bank"]
+KEEPING = [name for name, settings in VARIANTS.items() if {"target", "freeze_prototypes"} & settings.keys()]
 
 
 def pytest_generate_tests(metafunc):
-    """What goes on from files is tried on each way to keep a target for every image, too."""
-    more = BANKS if "goes_on" in metafunc.function.__name__ else []
+    """What goes on from files is tried on banks and on what begins later, too."""
+    more = KEEPING if "goes_on" in metafunc.function.__name__ else []
     metafunc.parametrize("name", [*METHODS, *more], scope="module")
 
 
