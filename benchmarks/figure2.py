@@ -34,7 +34,7 @@ def curves(study, results):
 
 
 def draw(found, width, path):
-    """One panel a figure; lines are means over seeds, bands one standard deviation."""
+    """One panel a figure, saved; lines are means over seeds, bands one standard deviation."""
     figure = Figure(figsize=(11, 3.2), layout="constrained")
     axes = figure.subplots(1, len(PANELS))
     for axis, (key, title) in zip(axes, PANELS.items(), strict=True):
@@ -49,6 +49,7 @@ def draw(found, width, path):
         axis.grid(alpha=0.3)
     axes[1].legend(frameon=False)
     figure.savefig(path, dpi=110)
+    return figure
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from simsiam_tf import METHODS
 from simsiam_tf.methods.bank import ImageBank
-from simsiam_tf.methods.targets import Follower, Prototypes, Queue
+from simsiam_tf.methods.targets import Follower, Prototypes
 from simsiam_tf.settings.methods import METHODS as SETTINGS
 
 PARTS = ["stop-gradient", "predictor", "moving target", "negatives", "clustering"]
@@ -39,12 +39,13 @@ def parts(name, settings):
         "stop-gradient": moving or getattr(model.settings, "stop_gradient", False),
         "predictor": getattr(model, "predictor", None) is not None,
         "moving target": moving,
-        "negatives": Queue in layers or name == "simclr",
+        "negatives": model.negatives,
         "clustering": Prototypes in layers,
     }
 
 
 def draw(path):
+    """The figure, which is saved."""
     figure = Figure(figsize=(7.5, 3.2), layout="constrained")
     axis = figure.subplots()
     for y, variant in enumerate(VARIANTS.values()):
@@ -59,6 +60,7 @@ def draw(path):
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
     figure.savefig(path, dpi=110)
+    return figure
 
 
 if __name__ == "__main__":

@@ -21,10 +21,12 @@ from simsiam_tf.settings.methods import METHODS as SETTINGS
 
 BATCH, STEPS, SIDE, CLASSES = 16, 4, 8, 4
 LONG = 20  # steps of the comparison of devices
-VARIANTS = {  # what else looks across devices, beside the methods as they are
+VARIANTS = {  # what else looks across devices or keeps a state, beside the methods as they are
     "simclr/hybrid": {"predictor": "mlp"},
     "swav/end to end": {"stop_gradient": False},
+    "swav/frozen prototypes": {"freeze_prototypes": 3},
     "alternating/bank": {"target": "bank", "predictor": "none"},
+    "alternating/bank in float16": {"target": "bank", "predictor": "none", "bank_dtype": "float16"},
     "moco/symmetric": {"symmetric": True},
     "classifier/frozen": {"encoder_ratio": 0.0},
     "nnsiam/a longer queue": {"queue": 3 * BATCH},
@@ -59,11 +61,12 @@ def small(name, seed=0):
 
 
 def build(name, seed=0, total_steps=None, rate=0.5, **settings):
-    """The method, compiled, its optimizer built."""
+    """The method, or its variant, compiled, its optimizer built."""
+    method = name.split("/")[0]
     augmenter = recipe("none", image_size=SIDE, min_area=0.3, flip=0.5)  # others take seconds to compile
     facts = {"steps_per_epoch": STEPS, "num_images": BATCH * STEPS, "num_classes": CLASSES}
-    options = small(name, seed) | facts | settings
-    model = METHODS[name](backbone(seed), augmenter, seed=seed, total_steps=total_steps, **options)
+    options = small(method, seed) | facts | VARIANTS.get(name, {}) | settings
+    model = METHODS[method](backbone(seed), augmenter, seed=seed, total_steps=total_steps, **options)
     model.compile(make_optimizer(model, STEPS, learning_rate=rate, batch_size=BATCH, epochs=2))
     model.optimizer.build(model.trainable_variables)
     return model
@@ -74,7 +77,7 @@ def train(name, workers):
     keras.utils.clear_session(free_memory=False)  # the same names in every run
     with workers.strategy.scope():
         # At a higher rate two kernels that differ by rounding are soon two networks.
-        model = build(name.split("/")[0], total_steps=LONG, rate=0.05, **VARIANTS.get(name, {}))
+        model = build(name, total_steps=LONG, rate=0.05)
     picture_set = from_arrays(images(), labels())
     read = {f"with_{part}": part in model.reads for part in ("labels", "rows")}
     stream = workers.batches(

@@ -88,3 +88,9 @@ def test_settings_and_the_command_line_know_nothing_of_tensorflow():
             assert not {name.split(".")[0] for name in names} & {"tensorflow", "keras", "keras_cv"}, module
             waiting += [name for name in names if name in MODULES and name not in seen]
         seen.add(module)
+
+
+def test_marks_of_a_test_file_stand_once():
+    """A second `pytestmark` would take the first one's place, and with it "long"."""
+    for path in Path(__file__).parent.rglob("*.py"):
+        assert path.read_text().count("\npytestmark = ") <= 1, path

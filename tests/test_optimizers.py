@@ -173,7 +173,18 @@ class TestSchedules:
         for step in (0, 3, 4, 19, 20):
             np.testing.assert_allclose(compiled(tf.constant(step)), schedule(step), atol=1e-15)
 
-    @pytest.mark.parametrize("schedule", [optimizers.Constant(0.3), optimizers.EpochCosine(0.1, 3, 9, 2)])
+    def test_a_rest_comes_before_the_rate_of_its_step(self):
+        schedule = optimizers.Resting(optimizers.EpochCosine(1.0, 2, 10, 2), 3)
+        np.testing.assert_allclose([schedule(s) for s in range(5)], [0, 0, 0, 1, (1 + math.cos(math.pi * 0.2)) / 2])
+
+    @pytest.mark.parametrize(
+        "schedule",
+        [
+            optimizers.Constant(0.3),
+            optimizers.EpochCosine(0.1, 3, 9, 2),
+            optimizers.Resting(optimizers.Constant(0.3), 5),
+        ],
+    )
     def test_config(self, schedule):
         config = schedule.get_config()
         assert set(inspect.signature(type(schedule)).parameters) == set(config)

@@ -26,7 +26,11 @@ CASES = {
     ),  # the CIFAR-10 study's alpha_h
     "predictor_rate_cosine": Case(ours={"predictor_schedule": "cosine"}, oracle_schedule={"predictor": "cosine"}),
     "predictor_weight_decay": Case(ours={"predictor_weight_decay": 0.5}),  # what the study leaves open, sec. 3.5
-    "no_output_norm": Case(ours={"head_norm": "hidden"}, oracle={"output_norm": False}),
+    **{  # table 3
+        f"head_norm_{norm}": Case(ours={"head_norm": norm}, oracle={"head_norm": norm})
+        for norm in ("none", "hidden", "all")
+    },
+    "projector_output_affine": Case(ours={"projector_output_affine": True}, oracle={"affine": True}),
     "no_predictor": Case(ours={"predictor": "none"}, oracle={"predictor": False}),
     "no_stop_gradient": Case(stop_gradient=False),
     "four_views": Case(ours={"num_views": 4}),

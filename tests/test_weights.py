@@ -47,11 +47,11 @@ def test_the_recipe_follows_the_stem(tmp_path):
     )
 
 
-@pytest.mark.parametrize("arguments", [{"output_norm": False}, {"predictor": False}])
+@pytest.mark.parametrize("arguments", [{"head_norm": "hidden"}, {"predictor": False}])
 def test_ablations_are_recognised(tmp_path, arguments):
     net = oracle(idle_bias=False, **arguments)
     model, _, config = brought_in(checkpoint(tmp_path / "m.pth", net))
-    assert config.method.head_norm == ("default" if arguments.get("output_norm", True) else "hidden")
+    assert config.method.head_norm == arguments.get("head_norm", "default")
     assert (model.predictor is not None) == arguments.get("predictor", True)
     x = normalised(images(), config.backbone.mean, config.backbone.std)
     assert agreement(model.project(images()), net.encoder(x)) < 1e-4

@@ -57,6 +57,7 @@ class Method(TrainStep):
     num_views = property(lambda self: self.settings.num_views)
     batches_per_step = property(lambda self: self.num_views)  # that the backbone's BatchNorms see
     reads = frozenset()  # of "labels" and "rows": what `objective` and `after_step` read of a batch
+    negatives = False  # whether the objective drives images apart
 
     def __init_subclass__(cls, **kwargs):
         """help() and inspect show the settings as the keyword arguments that they are."""

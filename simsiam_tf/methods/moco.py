@@ -17,6 +17,7 @@ class MoCo(Method):
     """
 
     Settings = MoCoSettings
+    negatives = True
 
     def build_heads(self, feature_dim):
         s = self.settings

@@ -18,6 +18,7 @@ class SimCLR(Method):
     """
 
     Settings = SimCLRSettings
+    negatives = True
 
     def build_heads(self, feature_dim):
         s = self.settings

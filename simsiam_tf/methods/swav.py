@@ -6,6 +6,7 @@ import tensorflow as tf
 from simsiam_tf.methods.base import Method
 from simsiam_tf.methods.losses import cross_entropy, sinkhorn, unit_rows
 from simsiam_tf.methods.targets import Prototypes, gathered, own_part
+from simsiam_tf.optimizers import Group
 from simsiam_tf.settings.methods.swav import SwAVSettings
 
 
@@ -46,6 +47,12 @@ class SwAV(Method):
             others = [p for v, p in enumerate(outputs["p"]) if v != i]
             losses += [cross_entropy(assignments, p / self.settings.temperature) for p in others]
         return tf.add_n(losses) / len(losses)
+
+    def groups(self):
+        groups = super().groups()
+        if self.settings.freeze_prototypes:
+            groups.insert(1, Group("prototypes", (self.prototypes,), rest=self.settings.freeze_prototypes))
+        return groups
 
     def _assignments(self, scores):
         """(n, prototypes), rows of sum 1, columns of equal sums over the whole batch."""

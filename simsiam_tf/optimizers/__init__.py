@@ -2,7 +2,7 @@
 
 from simsiam_tf.optimizers.groups import Group, check_groups, learning_rates, make_optimizer, variable_counts
 from simsiam_tf.optimizers.lars import LARS
-from simsiam_tf.optimizers.schedules import Constant, EpochCosine
+from simsiam_tf.optimizers.schedules import Constant, EpochCosine, Resting
 from simsiam_tf.optimizers.sgd import SGD
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Constant",
     "EpochCosine",
     "Group",
+    "Resting",
     "check_groups",
     "learning_rates",
     "make_optimizer",

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from simsiam_tf.errors import InputError
 from simsiam_tf.optimizers.lars import LARS
-from simsiam_tf.optimizers.schedules import Constant, EpochCosine
+from simsiam_tf.optimizers.schedules import Constant, EpochCosine, Resting
 from simsiam_tf.optimizers.sgd import SGD
 from simsiam_tf.settings.optimizers import OPTIMIZERS, OptimizerSettings
 
@@ -26,6 +26,8 @@ class Group:
         schedule: "cosine", the run's, warm-up included; or "constant", the initial rate from the first step on
             (official --fix-pred-lr, sec. 4.2).
         weight_decay: Of its own; None: the run's.
+        rest: Steps at the beginning in which nothing moves them: no decay, and no momentum builds up. Their gradient
+            has to be zero in these, which is the method's affair.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Group:
     ratio: float = 1.0
     schedule: str = "cosine"
     weight_decay: float | None = None
+    rest: int = 0
 
     @property
     def pattern(self):
@@ -89,6 +92,8 @@ def _optimizer(settings, group, steps_per_epoch):
         schedule = Constant(rate)
     else:
         schedule = EpochCosine(rate, steps_per_epoch, s.epochs, s.warmup_epochs)
+    if group.rest:
+        schedule = Resting(schedule, group.rest)
     common = OptimizerSettings.__dataclass_fields__.keys()
     own = {key: value for key, value in asdict(s).items() if key not in common}
     decay = s.weight_decay if group.weight_decay is None else group.weight_decay

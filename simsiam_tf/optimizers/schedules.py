@@ -71,3 +71,23 @@ class EpochCosine(keras.optimizers.schedules.LearningRateSchedule):
             "epochs": self.epochs,
             "warmup_epochs": self.warmup_epochs,
         }
+
+
+@keras.saving.register_keras_serializable(package="simsiam_tf")
+class Resting(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule's rate, but 0 in the first `rest` steps, in which our `SGD` keeps no velocity either."""
+
+    def __init__(self, schedule, rest):
+        demand(rest >= 1, "rest", rest, "at least 1")
+        self.schedule, self.rest = schedule, int(rest)
+
+    def __call__(self, step):
+        rate = self.schedule(step)
+        return tf.where(tf.cast(keras.ops.convert_to_tensor(step), tf.int64) < self.rest, tf.zeros_like(rate), rate)
+
+    def get_config(self):
+        return {"schedule": keras.saving.serialize_keras_object(self.schedule), "rest": self.rest}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["rest"])

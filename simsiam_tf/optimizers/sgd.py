@@ -43,6 +43,8 @@ class SGD(keras.optimizers.Optimizer):
 
     def update_step(self, gradient, variable, learning_rate):
         step = self.direction(tf.cast(gradient, variable.dtype), variable)
+        if rest := getattr(self._learning_rate, "rest", 0):  # as torch does with what has no gradient
+            step = tf.where(self.iterations < rest, tf.zeros_like(step), step)
         if self.momentum:
             velocity = self.velocities[self._get_variable_index(variable)]
             step = velocity * self.momentum + step

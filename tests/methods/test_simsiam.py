@@ -55,7 +55,7 @@ def test_asymmetric_the_first_of_each_pair_predicts_the_second(small_model, imag
 
 
 def test_without_predictor_the_symmetric_loss_has_half_the_gradient(small_model):
-    """Of D(z1, z2) without stop-gradient: each view's is that of one of its two equal halves (sec. 4.6)."""
+    """Of D(z1, z2) without stop-gradient: each view's is that of one of its two equal halves (sec. 4.2)."""
     z = [tf.constant(array) for array in np.random.default_rng(4).normal(size=(2, 6, 16))]
     gradients = {}
     for stop_gradient in (True, False):
@@ -67,6 +67,23 @@ def test_without_predictor_the_symmetric_loss_has_half_the_gradient(small_model)
     for half, whole in zip(gradients[True], gradients[False], strict=True):
         np.testing.assert_allclose(2 * half, whole, rtol=1e-12, atol=1e-15)
         assert np.abs(whole).max() > 1e-3
+
+
+@pytest.mark.parametrize("pairs", [1, 2])
+def test_without_predictor_the_asymmetric_loss_draws_the_first_view_alone(small_model, pairs):
+    """The gradient of -cos(z1, z2) in z1 is -(u2 - cos u1) / |z1|, u1 and u2 of length 1; z2 gets none (eq. 3)."""
+    z = [tf.constant(array) for array in np.random.default_rng(5).normal(size=(2 * pairs, 6, 16))]
+    model = small_model(compiled=False, predictor="none", symmetric=False, num_views=2 * pairs)
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        loss = model.objective({"p": model.predicted(z[::2], training=True), "z": z})
+    gradients = tape.gradient(loss, z)
+    for i in range(0, 2 * pairs, 2):
+        norm = np.linalg.norm(z[i], axis=1, keepdims=True)
+        u1, u2 = z[i] / norm, z[i + 1] / np.linalg.norm(z[i + 1], axis=1, keepdims=True)
+        cosine = np.sum(u1 * u2, axis=1, keepdims=True)
+        np.testing.assert_allclose(gradients[i], -(u2 - cosine * u1) / norm / 6 / pairs, rtol=1e-10, atol=1e-14)
+        assert gradients[i + 1] is None
 
 
 @pytest.mark.parametrize("stop_gradient", [True, False])
@@ -81,10 +98,12 @@ def test_targets_get_a_gradient_only_without_stop_gradient(small_model, stop_gra
     assert all((g is None) == stop_gradient for g in gradients[2:])
 
 
-def test_without_predictor_the_projections_are_the_predictions(small_model, images):
-    model = small_model(predictor="none")
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_without_predictor_the_projections_are_the_predictions(small_model, images, symmetric):
+    model = small_model(predictor="none", symmetric=symmetric)
     outputs = model.forward(model.draw_views(images[:8], 0))
     assert outputs["p"][0] is outputs["z"][0]
+    assert len(outputs["p"]) == 1 + symmetric
     assert variable_counts_after_build(model) == {"encoder": len(model.trainable_variables)}
     assert isinstance(model.optimizer, SGD)
 

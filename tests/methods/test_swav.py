@@ -11,6 +11,7 @@ from parity import assert_close
 from simsiam_tf import methods
 from simsiam_tf.augment import recipe
 from simsiam_tf.methods.losses import sinkhorn
+from simsiam_tf.optimizers import learning_rates
 
 RATE = 0.03 * N / 256
 VARIANTS = {
@@ -41,10 +42,10 @@ def weights(model):
     return found if model.predictor is None else found | arrays(predictor=[model.predictor])
 
 
-def follow(ours, theirs, sgd, steps=10, **options):
+def follow(ours, theirs, sgd, steps=10, rest=0, **options):
     for step in range(steps):
         set_rate(sgd, step, RATE)
-        loss = oracle.swav.train_step(theirs, sgd, views(ours, step), **options)
+        loss = oracle.swav.train_step(theirs, sgd, views(ours, step), freeze_prototypes=step < rest, **options)
         assert step_and_loss(ours) == pytest.approx(loss, abs=1e-9), "relative error"
         assert_close(weights(ours), state(theirs), bound=1e-8)
 
@@ -76,8 +77,29 @@ def test_sinkhorns_rows_and_columns_sum_right():
     np.testing.assert_allclose(np.sum(sinkhorn(scores, 0.1, 200), axis=0), 12 / 4, atol=1e-6)
 
 
-def test_prototypes_may_rest_at_first():
-    """Steps in which their gradient is zero, and one in which it is not."""
+@pytest.mark.parametrize("predictor", ["none", "mlp"])
+def test_frozen_prototypes_are_the_oracles(predictor):
+    """Neither decay nor momentum moves them, and what they had of either is not left over when they begin to move."""
+    follow(*twins(predictor, freeze_prototypes=3), steps=6, rest=3)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "lars", "adamw"])
+def test_no_optimizer_moves_frozen_prototypes(optimizer):
+    sizes = {"projector_hidden": 12, "projection_dim": 8, "prototypes": 10}
+    model = make_method("swav", optimizer={"name": optimizer, "weight_decay": 0.1}, **sizes, freeze_prototypes=2)
+    seen = [model.prototypes.vectors.numpy()]
+    for _ in range(3):
+        step_and_loss(model)
+        seen.append(model.prototypes.vectors.numpy())
+    np.testing.assert_array_equal(seen[:2], seen[1:3])
+    assert np.abs(seen[3] - seen[2]).max() > 1e-7
+    assert {group.name for group in model.groups()} == {"encoder", "prototypes"}
+    rates = learning_rates(model.optimizer)
+    assert rates["prototypes_learning_rate"] == rates["learning_rate"] > 0
+
+
+def test_the_gradient_of_frozen_prototypes_is_zero():
+    """So that they rest under an optimizer that knows nothing of it, too, if it does not decay them."""
     model = make_method("swav", projector_hidden=12, projection_dim=8, prototypes=10, freeze_prototypes=2)
     drawn = model.draw_views(np.random.default_rng(0).integers(0, 256, (N, 16, 16, 3), np.uint8), 0)
     largest = []

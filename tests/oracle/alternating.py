@@ -63,12 +63,13 @@ def alternate(model, optimizer, batches, set_rate=None):
     return losses
 
 
-def bank_step(model, optimizer, bank, seen, rows, view1, view2, momentum=0.8):
+def bank_step(model, optimizer, bank, seen, rows, view1, *others, momentum=0.8):
     """One update with moving-average targets and without predictor (section 5.2); the loss before it.
 
-    View 2 enters the average, and view 1 is drawn to what comes out: the present view is in its target. An image's
-    first visit assigns, instead of averaging with nothing. The gradient runs through view 1 only; view 2 passes after
-    it, through the same network, and both count for the running statistics.
+    The other view enters the average, or the mean of several as in `targets`, and view 1 is drawn to what comes out:
+    the present view is in its target. An image's first visit assigns, instead of averaging with nothing. The gradient
+    runs through view 1 only; the others pass after it, through the same network, and all count for the running
+    statistics.
 
     Args:
         bank: a row of length 1 for each image (n_images, dim), changed in place; what it holds at first is not used.
@@ -79,9 +80,9 @@ def bank_step(model, optimizer, bank, seen, rows, view1, view2, momentum=0.8):
     optimizer.zero_grad()
     z1 = model.encoder(view1)
     with torch.no_grad():
-        z2 = F.normalize(model.encoder(view2), dim=1)
-        average = momentum * bank[rows] + (1 - momentum) * z2
-        eta = F.normalize(torch.where(seen[rows, None], average, z2), dim=1)
+        z = torch.stack([F.normalize(model.encoder(view), dim=1) for view in others]).mean(dim=0)
+        average = momentum * bank[rows] + (1 - momentum) * z
+        eta = F.normalize(torch.where(seen[rows, None], average, z), dim=1)
         bank[rows] = eta
         seen[rows] = True
     value = distance(z1, eta)

@@ -16,7 +16,9 @@ class SimSiam(nn.Module):
         layers: of the projector, 2 (CIFAR-10) or 3 (ImageNet).
         hidden: width of the projector's hidden layers; the feature dimension by default.
         dim, predictor_hidden: widths of the output and of the predictor's bottleneck.
-        output_norm: BatchNorm without scale and offset on the projector's output.
+        head_norm: where a BatchNorm stands in the heads (table 3): "none", "hidden" (on the hidden layers of both),
+            "default" (on the projector's output, too), "all" (on the predictor's output, too).
+        affine: scale and offset of the BatchNorm on the projector's output (section 4.4).
         predictor: False leaves it out.
     """
 
@@ -29,30 +31,20 @@ class SimSiam(nn.Module):
         hidden=None,
         dim=2048,
         predictor_hidden=512,
-        output_norm=True,
+        head_norm="default",
+        affine=False,
         predictor=True,
     ):
         super().__init__()
         self.encoder = ResNet(name, stem, width)
         inputs = self.encoder.feature_dim
-        hidden = hidden or inputs
-        head = []
-        for _ in range(layers - 1):
-            head += [nn.Linear(inputs, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU()]
-            inputs = hidden
-        # With its BatchNorm the last layer needs no bias; the official release keeps one that is never trained.
-        head.append(nn.Linear(inputs, dim, bias=not output_norm))
-        if output_norm:
-            head.append(nn.BatchNorm1d(dim, affine=False))
-        self.encoder.fc = nn.Sequential(*head)
+        hidden_norm = head_norm != "none"
+        norm = nn.BatchNorm1d(dim, affine=affine) if head_norm in ("default", "all") else None
+        self.encoder.fc = head(inputs, hidden or inputs, dim, layers, hidden_norm, norm)
         self.predictor = nn.Identity()
         if predictor:
-            self.predictor = nn.Sequential(
-                nn.Linear(dim, predictor_hidden, bias=False),
-                nn.BatchNorm1d(predictor_hidden),
-                nn.ReLU(),
-                nn.Linear(predictor_hidden, dim),
-            )
+            norm = nn.BatchNorm1d(dim) if head_norm == "all" else None
+            self.predictor = head(dim, predictor_hidden, dim, 2, hidden_norm, norm)
 
     def forward(self, *views, stop_gradient=True):
         """The loss of batches of views (n, 3, h, w); above two, of each prediction with the other views' mean."""
@@ -65,6 +57,20 @@ class SimSiam(nn.Module):
             others = [j for j in range(len(views)) if j != i]
             similarity = similarity + cosine(p[i], z[others].mean(dim=0)).mean()
         return -similarity / len(views)
+
+
+def head(inputs, hidden, outputs, layers, hidden_norm, output_norm):
+    """Linear, BatchNorm, ReLU, ..., Linear, and its BatchNorm if there is one; each stays at its place without others.
+
+    A Linear before a BatchNorm needs no bias; on the last one the official release keeps one that is never trained.
+    """
+    modules = []
+    for _ in range(layers - 1):
+        norm = nn.BatchNorm1d(hidden) if hidden_norm else nn.Identity()
+        modules += [nn.Linear(inputs, hidden, bias=not hidden_norm), norm, nn.ReLU()]
+        inputs = hidden
+    modules.append(nn.Linear(inputs, outputs, bias=output_norm is None))
+    return nn.Sequential(*modules, *([] if output_norm is None else [output_norm]))
 
 
 def optimizer(model, rate, momentum=0.9, weight_decay=5e-4, predictor_weight_decay=None):

@@ -21,7 +21,7 @@ class SwAVSettings(HybridSettings):
         temperature: What the predicted scores are divided by.
         epsilon: What the scores are divided by before they are balanced.
         iterations: Of the Sinkhorn-Knopp transform.
-        freeze_prototypes: Steps at the beginning in which the prototypes get no gradient.
+        freeze_prototypes: Steps at the beginning in which the prototypes stay as they are, without gradient and decay.
         stop_gradient: False: the assignments get a gradient, too, and it diverges.
         num_views: The first two assign and are predicted, the others are predicted only (multi-crop); give their kinds
             in augmentation.views.
