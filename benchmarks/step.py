@@ -65,7 +65,7 @@ def build(arguments, precision):
 
 def our_block(model, views, steps):
     """A function that does `steps` training steps as Keras's `fit` compiles them."""
-    step = tf.function(model.train_step, jit_compile=model.jit_compile)
+    step = tf.function(model.train_step, jit_compile=model.jit_compile, autograph=False)
     data = (tuple(tf.constant(view) for view in views),)
 
     def block():
