@@ -71,7 +71,8 @@ class Study:
         - rows: a list of {name, set, paper}, `paper` being the paper's figures by column; and, or,
         - grid: {dotted key: [values]}, of which every combination is a row, of each of `rows` if there are any;
         - studies: further studies on the same base, by name or files beside this one, whose rows follow, each under
-          the name of its study; a row that differs from one there only in what looks on (monitor, evaluation) is left out;
+          the name of its study; a row that differs from one there only in what looks on, monitor and evaluation, is not
+          taken;
         - columns: figures to show, such as knn_accuracy, linear_accuracy@0.1 (of 10 % of the labels) or
           label_free.encoder.rankme;
         - compared: the columns of accuracies in which every row is tested against the first; default the first of them.
