@@ -24,6 +24,7 @@ class DivergenceMonitor(keras.callbacks.Callback):
         super().__init__()
         self.steps_per_epoch, self.every = steps_per_epoch, every
         self._batches = 0
+        self._all_finite = tf.function(_all_finite, autograph=False)  # one call and one answer, not one a variable
 
     def check(self):
         """Raise `Diverged` if the model has."""
@@ -36,7 +37,8 @@ class DivergenceMonitor(keras.callbacks.Callback):
         self.check()
         probe = [] if self.model.probe is None else self.model.probe.variables
         variables = [*self.model.weights, *self.model.optimizer.variables, *probe]
-        if not all(bool(tf.reduce_all(tf.math.is_finite(v))) for v in variables if v.dtype.startswith("float")):
+        values = [tf.convert_to_tensor(v) for v in variables if v.dtype.startswith(("float", "bfloat"))]
+        if not bool(self._all_finite(values)):
             step = int(self.model.step.numpy()) - 1
             raise Diverged(step, self.steps_per_epoch or self.params["steps"])
 
@@ -47,3 +49,7 @@ class DivergenceMonitor(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.check_state()
+
+
+def _all_finite(values):
+    return tf.reduce_all(tf.stack([tf.reduce_all(tf.math.is_finite(value)) for value in values]))
