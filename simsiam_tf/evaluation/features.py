@@ -62,6 +62,21 @@ class Extractor:
             raise InputError("batches: no images in them; give at least one")
         return np.concatenate(features) if n is None else features[:done]
 
+    def of(self, images, side=None, look=lambda batch: None):
+        """Features (n, d) of an ImageSet, in a temporary file if they are many.
+
+        Args:
+            side: Of the centre crop that the model sees; default: the whole frames.
+            look: Called with each batch.
+        """
+
+        def batches():
+            for batch in images.batches(forward_batch(side or images.frame), crop=side):
+                look(batch)
+                yield batch
+
+        return self(batches(), len(images))
+
 
 def array(*shape, dtype="float32"):
     """An empty array, in a temporary file where it is above IN_MEMORY bytes.

@@ -17,7 +17,7 @@ from simsiam_tf.data.renderings import Form
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.features import Extractor, forward_batch, in_batches
 from simsiam_tf.evaluation.neighbors import nearest
-from simsiam_tf.runs.embed import distinct_rows
+from simsiam_tf.runs.embed import distinct
 from simsiam_tf.settings.schema import Config
 
 CELL, CAPTION, NAME = 1.2, 0.42, 17  # inches of a picture and of what stands below it, letters of a name
@@ -88,12 +88,9 @@ def look_up(backbone, images, queries: list[Path], frames: np.ndarray, k: int) -
         backbone: Keras model, pixels -> (n, d).
         frames: Of the queries.
     """
-    size = forward_batch(images.frame)
     extract = Extractor(backbone)
-    features = extract(images.batches(size))
-    # A streamed file that turned out unreadable was replaced by a neighbour, which must not count twice.
-    rows = distinct_rows(images)
-    index, cosine = nearest(features[rows], extract(in_batches(frames, size)), k)
+    rows, features = distinct(images, extract.of(images))
+    index, cosine = nearest(features, extract(in_batches(frames, forward_batch(images.frame))), k)
     labels, names = images.labels, images.class_names
     return [
         Found(
