@@ -14,6 +14,7 @@ import os
 import shutil
 import tempfile
 import time
+from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 
@@ -163,8 +164,10 @@ def main():
     for each in (seed for name, result in results.items() if name != "inspect" for seed in result["by_seed"]):
         each["wrong"] = len(each["wrong"])  # thousands, with many bits
     if arguments.json:
+        config = files.read(files.stored(arguments.run))
+        run = {"name": config.name, "seed": config.seed, "backbone": asdict(config.backbone)}
         planted = {"seeds": arguments.seeds, "share": arguments.share, "known": sorted(sorted(pair) for pair in known)}
-        record.write(arguments.json, {"planted": planted, "inspect_seconds": seconds, "results": results})
+        record.write(arguments.json, {"run": run, "planted": planted, "inspect_seconds": seconds, "results": results})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Memory and time of kNN and the linear probe on features that lie in a file, and what ImageNet's would need.
+"""Memory and time of kNN, the linear probe and its choice of a rate on features in a file, and what ImageNet's need.
 
     python benchmarks/large_features.py --json benchmarks/results/large_features.json
 
@@ -8,6 +8,7 @@ of all queries.
 """
 
 import argparse
+import functools
 import os
 import tempfile
 import threading
@@ -19,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import record
 
-from simsiam_tf.evaluation import knn, linear, neighbors
+from simsiam_tf.evaluation import knn, linear, neighbors, protocol, rate
 
 K, CHUNK, GIB = 200, 256, 2**30
 IMAGENET = {"bank": 1_281_167, "queries": 50_000, "features": 2048}
@@ -76,9 +77,11 @@ def main():
         queries = generator.standard_normal((a.queries, a.features), np.float32)
         knn.knn_predict(bank[:1000], labels[:1000], queries[:10])  # loads what TensorFlow loads once
         _, seconds, grown = peak(lambda: knn.knn_predict(bank, labels, queries, K, chunk=CHUNK))
-        linear.IN_MEMORY = bank.nbytes // 2
+        linear.IN_MEMORY = rate.IN_MEMORY = bank.nbytes // 2
         truth = labels[: a.queries]
         _, probe_seconds, probe_grown = peak(lambda: linear.linear_probe(bank, labels, queries, truth, epochs=1))
+        choose = functools.partial(rate.choose_rate, bank, labels, protocol.RATES, epochs=1)
+        _, rate_seconds, rate_grown = peak(choose)
     found = {
         "bank": [a.bank, a.features],
         "queries": a.queries,
@@ -87,6 +90,8 @@ def main():
         "knn_gib_by_formula": formula(a.bank, a.queries, a.features) / GIB,
         "probe_epoch_seconds": probe_seconds,
         "probe_gib": probe_grown / GIB,
+        "rate_epoch_seconds": rate_seconds,
+        "rate_gib": rate_grown / GIB,
         "probe_in_memory_gib": linear.IN_MEMORY / GIB,
         "imagenet_knn_gib_by_formula": formula(**IMAGENET) / GIB,
         "imagenet_knn_hours_extrapolated": seconds * IMAGENET["bank"] / a.bank * IMAGENET["queries"] / a.queries / 3600,

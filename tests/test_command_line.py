@@ -1,8 +1,10 @@
 """What the command line says and refuses, its exit codes, and that it does so before TensorFlow is imported."""
 
 import os
+import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,13 @@ def test_help_does_not_import_tensorflow(arguments):
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "usage" in done.stdout
+
+
+def test_the_help_names_a_page_that_has_more(capsys):
+    with suppress(SystemExit):
+        cli.main(["inspect", "--help"])
+    [page] = re.findall(r"see\s+(\S+\.md)", capsys.readouterr().out)
+    assert "--threshold" in (ROOT / page).read_text()
 
 
 # For each source that needs a path: one of another kind, and a folder without files of its types.

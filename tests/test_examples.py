@@ -13,6 +13,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 def test_the_notebook(monkeypatch, capsys, tmp_path):
     """All cells, one after the other; nothing of an earlier run is kept in the file."""
     notebook = json.loads((EXAMPLES / "digits.ipynb").read_text())
+    assert "`pip install notebook==" in "".join(notebook["cells"][0]["source"])  # nothing else brings Jupyter
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert all(not cell["outputs"] and cell["execution_count"] is None for cell in cells)
     monkeypatch.setenv("EPOCHS", "1")

@@ -2,6 +2,7 @@
 
 import os
 import re
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -11,7 +12,9 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from simsiam_tf.cli import main as cli
 from simsiam_tf.data.decode import shown_size
+from simsiam_tf.evaluation import features
 from simsiam_tf.runs import inspect_files
+from simsiam_tf.runs.embed import distinct
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +125,40 @@ def test_a_streamed_set_is_the_same_and_names_what_it_left_out(run, folder, tmp_
         assert "04b.jpg" in (path / "inspect.html").read_text()
     assert found["memory"] == found["streamed"]
     assert len(found["memory"]) == 23
+
+
+@pytest.mark.parametrize("verb", ["inspect", "embed", "neighbors"])
+def test_features_of_many_pictures_lie_in_a_file(run, folder, tmp_path, monkeypatch, verb):
+    words = [
+        verb,
+        str(run),
+        "--data",
+        str(folder),
+        *(["--query", str(folder / "00.png")] if verb == "neighbors" else []),
+    ]
+    name = {"inspect": "out.html", "embed": "out.parquet", "neighbors": "out.png"}[verb]
+    table = "out.json" if verb == "neighbors" else "out.parquet"
+    written, made, array = [], [], features.array
+    for in_memory in (features.IN_MEMORY, 0):
+        monkeypatch.setattr(features, "IN_MEMORY", in_memory)
+        monkeypatch.setattr(
+            features, "array", lambda *shape, dtype: made.append(array(*shape, dtype=dtype)) or made[-1]
+        )
+        assert cli.main([*words, "--output", str(tmp_path / name)]) == 0
+        written.append((tmp_path / table).read_bytes())
+    assert written[0] == written[1]
+    assert [each.shape for each in made if isinstance(each, np.memmap)] == [(23, 48)]
+
+
+def test_replaced_pictures_leave_their_rows_to_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr("simsiam_tf.runs.embed.CHECKED", 2)
+    images = SimpleNamespace(ids=np.array(["a", "b", "b", "c", "a", "d", "e", "e"]))
+    stored = np.memmap(tmp_path / "features", np.float32, "w+", shape=(8, 3))
+    stored[:] = np.arange(24).reshape(8, 3)
+    rows, kept = distinct(images, stored)
+    assert rows.tolist() == [0, 1, 3, 5, 6]
+    np.testing.assert_array_equal(kept[:, 0], 3 * rows)
+    assert np.shares_memory(kept, stored)
 
 
 @pytest.fixture

@@ -56,6 +56,17 @@ def test_by_default_among_what_the_run_was_trained_on(run, pictures, capsys):
     assert (run / "neighbors.png").is_file()
 
 
+def test_twenty_are_drawn_and_all_are_in_the_file(run, pictures, tmp_path, capsys):
+    words = ["--query", str(pictures / "a" / "0.png"), "--k", "45", "--output", str(tmp_path / "near.png")]
+    assert cli.main(["neighbors", str(run), *words]) == 0
+    assert "45 neighbours each" in (out := capsys.readouterr().out)
+    assert "(20 of them drawn)" in out
+    [found] = json.loads((tmp_path / "near.json").read_text())
+    assert len({one["id"] for one in found["neighbors"]}) == 45
+    with Image.open(tmp_path / "near.png") as image:
+        assert image.width == pytest.approx(120 * 1.2 * 21, abs=2)  # dots per inch, inches of a cell, cells
+
+
 def test_unlabelled_pictures_of_any_name(trained, tmp_path):
     (tmp_path / "data").mkdir()
     for index, name in enumerate(("花$x_1$.png", "b\n.png", "0.png")):

@@ -1,6 +1,7 @@
 """What the README tells a user to type works."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,16 @@ def test_every_path_the_readme_links_to_exists():
     assert len(links) > 3
     for link in links:
         assert (ROOT / link).exists(), link
+
+
+def test_every_extra_stands_with_the_command_of_a_clone():
+    """The package is in no registry, so its own name would install nothing."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    pages = "".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
+    for name in ("energy", "index", "heic"):
+        assert f"`pip install {extras[name][0]}`" in pages
+    said = (ROOT / "simsiam_tf" / "evaluation" / "neighbors.py").read_text()
+    assert f"pip install {extras['index'][0]}" in said
 
 
 def test_the_table_of_verbs_is_complete():

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from simsiam_tf.cli import main as cli
+from simsiam_tf.runs.embed import write_table
 
 
 def test_evaluate_takes_overrides_of_its_own_and_no_others(run, capsys):
@@ -41,6 +42,15 @@ def test_embed_writes_ids_labels_and_features(run, tmp_path):
     assert table["label"].to_pylist() == arrays["label"].tolist()
     np.testing.assert_array_equal(np.array(table["features"].to_pylist(), np.float32), arrays["features"])
     assert arrays["features"].shape == (100, 32)
+
+
+def test_parquet_is_written_a_part_at_a_time(tmp_path):
+    """Whole, 40,000 features of 1,024 took 1.6 times their size in memory."""
+    ids, numbers = np.arange(20_000).astype(str), np.arange(20_000)
+    write_table({"id": ids, "number": numbers}, tmp_path / "table.parquet")
+    with pyarrow.parquet.ParquetFile(tmp_path / "table.parquet") as file:
+        assert file.num_row_groups == 3
+        assert file.read()["number"].to_pylist() == numbers.tolist()
 
 
 def test_names_of_classes_reach_the_figures_and_the_features(run, tmp_path):

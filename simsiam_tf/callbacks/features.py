@@ -50,7 +50,7 @@ class MonitorImages:
             self._model, self._extractor, self._step = model, Extractor(model), -1
         step = int(model.step.numpy())
         if step != self._step:
-            self._features, self._step = self._extractor(self.batches()), step
+            self._features, self._step = self._extractor(self.batches(), len(self)), step
         return self._features
 
 

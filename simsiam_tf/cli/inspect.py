@@ -18,7 +18,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("run", type=str, metavar="RUN", help="run folder that train has made")
     parser.add_argument("--data", type=str, required=True, help="image folder")
     decided = (
-        "cosine from which two pictures are a pair, alone; default: copies made of some pictures decide, see guide"
+        "cosine from which two pictures are a pair, alone; default: copies made of some decide, see docs/inspect.md"
     )
     parser.add_argument("--threshold", type=float | None, default=None, help=decided)
     where = "page to write, .html; the table beside it ends in .parquet; default: RUN/inspect.html"

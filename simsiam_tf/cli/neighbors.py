@@ -19,7 +19,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--query", type=str, nargs="+", required=True, metavar="IMAGE", help=queries)
     among = "image folder, .npz or .npy file, or train / test: where to look"
     parser.add_argument("--data", type=str, default="train", help=among)
-    parser.add_argument("--k", type=int, default=10, help="neighbours of each")
+    parser.add_argument("--k", type=int, default=10, help="neighbours of each; 20 at most are drawn")
     where = "picture to write, .png; the figures beside it end in .json; default: RUN/neighbors.png"
     parser.add_argument("--output", type=str | None, default=None, help=where)
     options = parser.parse_args(arguments)
@@ -36,12 +36,14 @@ def run(arguments: list[str]) -> int:
     quiet_tensorflow()
     from simsiam_tf.runs.build import load_images
     from simsiam_tf.runs.folder import RunFolder
-    from simsiam_tf.runs.neighbors import draw, look_up, query_frames, write
+    from simsiam_tf.runs.neighbors import DRAWN, draw, look_up, query_frames, write
 
     folder = RunFolder.existing(Path(options.run))
     frames = query_frames(config, queries)
     found = look_up(folder.load_backbone(), load_images(config, options.data), queries, frames, options.k)
     write(found, output.with_suffix(".json"))
     draw(found, output)
-    print(f"{len(found)} pictures with {len(found[0].ids)} neighbours each: {output} and {output.with_suffix('.json')}")
+    count = len(found[0].ids)
+    part = f" ({DRAWN} of them drawn)" if count > DRAWN else ""
+    print(f"{len(found)} pictures with {count} neighbours each: {output}{part} and {output.with_suffix('.json')}")
     return DONE

@@ -1,5 +1,8 @@
 """Features of images, in inference mode, and the checks that every evaluator makes of the arrays it gets."""
 
+import errno
+import math
+import os
 import tempfile
 from contextlib import contextmanager
 
@@ -59,13 +62,47 @@ class Extractor:
             raise InputError("batches: no images in them; give at least one")
         return np.concatenate(features) if n is None else features[:done]
 
+    def of(self, images, side=None, look=lambda batch: None):
+        """Features (n, d) of an ImageSet, in a temporary file if they are many.
+
+        Args:
+            side: Of the centre crop that the model sees; default: the whole frames.
+            look: Called with each batch.
+        """
+
+        def batches():
+            for batch in images.batches(forward_batch(side or images.frame), crop=side):
+                look(batch)
+                yield batch
+
+        return self(batches(), len(images))
+
 
 def array(*shape, dtype="float32"):
-    """An empty array, in a temporary file where it is above IN_MEMORY bytes."""
-    if np.prod(shape) * np.dtype(dtype).itemsize <= IN_MEMORY:
+    """An empty array, in a temporary file where it is above IN_MEMORY bytes.
+
+    Raises:
+        InputError: the disk has no room for the file.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size <= IN_MEMORY:
         return np.empty(shape, dtype)
     with tempfile.TemporaryFile(prefix="simsiam_tf_features_") as file:  # the map outlives the handle
+        _reserve(file, size)
         return np.memmap(file, dtype, "w+", shape=shape)
+
+
+def _reserve(file, size):
+    """Take the room on the disk at once, where the platform can: a map that finds none later ends the process."""
+    try:
+        getattr(os, "posix_fallocate", lambda *given: None)(file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.EINVAL):  # by this file system
+            return
+        raise InputError(
+            f"TMPDIR: {tempfile.gettempdir()} has no room for {size / 2**30:.1f} GiB of features ({error.strerror}); "
+            "give a folder on a disk that has"
+        ) from error
 
 
 def extract(model, batches, dtype="float32"):

@@ -79,24 +79,27 @@ def linear_probe(
     if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
         raise InputError(
             f"base_learning_rate: {base_learning_rate} makes the linear probe diverge on features as large as "
-            f"{np.abs(x).max():.3g}; give a lower one, or scale the features to about 1"
+            f"{max(x.max(), -x.min()):.3g}; give a lower one, or scale the features to about 1"
         )
     predictions = (x_test @ kernel + bias).argmax(axis=1)
     return LinearResult(float(np.mean(predictions == y_test)), kernel, bias)
 
 
-def fit_probes(x, y, base_learning_rates, num_classes, batch_size, epochs, constants, repeat, seed):
-    """Kernels (rates, d, k) and biases (rates, k) after training; one that has diverged holds NaN or infinity."""
-    batch, rates = min(batch_size, len(x) * repeat), len(base_learning_rates)
+def fit_probes(x, y, base_learning_rates, num_classes, batch_size, epochs, constants, repeat, seed, rows=None):
+    """Kernels (rates, d, k) and biases (rates, k) after training; one that has diverged holds NaN or infinity.
+
+    With `rows` as with x[rows] and y[rows], which are not copied.
+    """
+    parts = _Parts(x, y, rows)
+    batch, rates = min(batch_size, len(parts) * repeat), len(base_learning_rates)
     peaks = np.repeat(np.float64(base_learning_rates) * batch / 256, num_classes)  # (rates * k,)
     kernel = np.random.default_rng([seed, 0]).normal(0.0, 0.01, (x.shape[1], num_classes)).astype(np.float32)
     kernel, bias = np.tile(kernel, rates), np.zeros(rates * num_classes, np.float32)
     state = [tf.constant(value) for value in (kernel, bias, np.zeros_like(kernel), np.zeros_like(bias))]
-    parts = _Parts(x, y)
     for epoch in range(epochs):
         rate = np.float32(peaks * (1 + np.cos(np.pi * epoch / epochs)) / 2)
         scalars = [tf.constant(np.float32(value)) for value in constants]
-        for images, targets, order in parts(epoch_order(len(x), repeat, batch, epoch, seed)):
+        for images, targets, order in parts(epoch_order(len(parts), repeat, batch, epoch, seed)):
             state = _train_epoch(images, targets, order, tf.constant(num_classes), tf.constant(rate), *scalars, *state)
     kernel, bias = (value.numpy() for value in state[:2])
     return kernel.reshape(-1, rates, num_classes).swapaxes(0, 1), bias.reshape(rates, num_classes)
@@ -104,12 +107,17 @@ def fit_probes(x, y, base_learning_rates, num_classes, batch_size, epochs, const
 
 class _Parts:
     """The batches of an epoch with the features that they read: all at once, or, of more than IN_MEMORY bytes, as many
-    at a time as are a quarter of that. Features may be a memory-mapped file.
+    at a time as are a quarter of that. Features may be a memory-mapped file, of which the given rows count.
     """
 
-    def __init__(self, x, y):
-        self.x, self.y = x, y
-        self.whole = (tf.constant(x), tf.constant(y, tf.int32)) if x.nbytes <= IN_MEMORY else None
+    def __init__(self, x, y, rows=None):
+        self.x, self.y, self.whole = x, y, None
+        self.rows = np.arange(len(x)) if rows is None else rows
+        if len(self) * x[0].nbytes <= IN_MEMORY:
+            self.whole = [tf.constant(x if rows is None else x[rows]), tf.constant(y[self.rows], tf.int32)]
+
+    def __len__(self):
+        return len(self.rows)
 
     def __call__(self, order):
         """Yields (features, labels, order among these)."""
@@ -118,9 +126,9 @@ class _Parts:
             return
         steps = max(1, IN_MEMORY // 4 // (order.shape[1] * self.x[0].nbytes))
         for start in range(0, len(order), steps):
-            rows = order[start : start + steps]
-            local = np.arange(rows.size, dtype=np.int32).reshape(rows.shape)
-            yield tf.constant(self.x[rows.ravel()]), tf.constant(self.y[rows.ravel()], tf.int32), tf.constant(local)
+            some = order[start : start + steps]
+            rows, local = self.rows[some.ravel()], np.arange(some.size, dtype=np.int32).reshape(some.shape)
+            yield tf.constant(self.x[rows]), tf.constant(self.y[rows], tf.int32), tf.constant(local)
 
 
 def epoch_order(n, repeat, batch, epoch, seed):

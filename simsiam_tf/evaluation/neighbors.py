@@ -77,8 +77,8 @@ def check_index(n, exact=EXACT):
         import faiss
     except ImportError as error:
         raise InputError(
-            f"data: {n} pictures are more than the {exact} of which all pairs are compared; give fewer, or install "
-            "the extra simsiam-tf[index]"
+            f"data: {n} pictures are more than the {exact} of which all pairs are compared; give fewer, or first "
+            "pip install faiss-cpu==1.15.1"
         ) from error
     return faiss
 

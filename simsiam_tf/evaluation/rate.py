@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import log_softmax
 
-from simsiam_tf.evaluation.features import as_features, as_labels, full_float32
+from simsiam_tf.evaluation.features import IN_MEMORY, as_features, as_labels, full_float32, in_batches
 from simsiam_tf.evaluation.linear import TRUST, fit_probes
 
 
@@ -26,7 +26,7 @@ def choose_rate(
 
     Stratified fifths, each of them held out once; from 2,000 features on the first only. All rates are trained side by
     side, on the same batches from the same kernel. Of equals the rate named first is taken; one that diverges only if
-    all do.
+    all do. Features may be a memory-mapped file, of which no more is read at a time than `linear_probe` reads.
     Not by held-out accuracy, which is as good as chance where a class has one or two labels; and not by a class's only
     label, which a classifier that never saw the class can but doubt. Where every class has one label only, the rate is
     the least one that fits most of them.
@@ -45,25 +45,33 @@ def choose_rate(
     num_classes, fold = int(y.max()) + 1, _folds(y, seed)
     loss = np.zeros(len(base_learning_rates))
 
-    def fit(known):
-        steps = max(1, known.sum() * repeat // batch_size)
+    def fit(rows):
+        steps = max(1, len(rows) * repeat // batch_size)
         few = min(epochs, max(1, most_steps // steps))
         options = num_classes, batch_size, few, (momentum, weight_decay, TRUST[optimizer]), repeat, seed
-        return fit_probes(x[known], y[known], base_learning_rates, *options)
+        return fit_probes(x, y, base_learning_rates, *options, rows=rows)
 
     if len(np.unique(y)) == len(y) > 1:
-        return _least_that_fits(x, y, base_learning_rates, *fit(np.ones(len(y), bool)))
+        return _least_that_fits(x, y, base_learning_rates, *fit(np.arange(len(y))))
     for held_out in range(1 if len(x) >= 2000 else fold.max() + 1):
         known = fold != held_out
         asked = (fold == held_out) & np.isin(y, y[known])
         if not asked.any():
             continue
-        kernels, biases = fit(known)
-        with np.errstate(invalid="ignore", over="ignore"):
-            logits = (x[asked] @ kernels + biases[:, None]).astype(np.float64)  # (rates, n, k)
-            shares = log_softmax(logits, axis=2)
-        loss -= shares[:, np.arange(len(shares[0])), y[asked]].sum(axis=1)
+        loss += _loss(x, y, np.flatnonzero(asked), *fit(np.flatnonzero(known)))
     return base_learning_rates[int(np.where(np.isfinite(loss), loss, np.inf).argmin())]
+
+
+def _loss(x, y, rows, kernels, biases):
+    """Cross entropy (rates,) of these rows, summed up; of so many at a time as keeps to a quarter of IN_MEMORY."""
+    loss = 0
+    size = max(1, IN_MEMORY // 4 // (x[0].nbytes + 28 * biases.size))  # logits as float32, three times as float64
+    for some in in_batches(rows, size):
+        with np.errstate(invalid="ignore", over="ignore"):
+            logits = (x[some] @ kernels + biases[:, None]).astype(np.float64)  # (rates, n, k)
+            shares = log_softmax(logits, axis=2)
+        loss = loss - shares[:, np.arange(len(some)), y[some]].sum(axis=1)
+    return loss
 
 
 def _least_that_fits(x, y, base_learning_rates, kernels, biases):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from simsiam_tf.atomic import replacing
-from simsiam_tf.evaluation.features import Extractor, forward_batch
+from simsiam_tf.evaluation.features import Extractor
 from simsiam_tf.runs.embed import outputs, utf8, write_table
 from simsiam_tf.runs.labelled import class_names
 from simsiam_tf.settings.schema import Config
@@ -33,8 +33,7 @@ def classified(config: Config, network, learned, test, kept: dict) -> dict:
     if "val_accuracy" in kept:
         found["held_out_accuracy"] = kept["val_accuracy"]
     if test is not None and test.labels is not None:
-        side = config.data.image_size
-        predicted = Extractor(network)(test.batches(forward_batch(side), crop=side)).argmax(axis=1)
+        predicted = Extractor(network).of(test, config.data.image_size).argmax(axis=1)
         found["test_accuracy"] = float(np.mean(predicted == test.labels))
     return {"classifier": found}
 

@@ -11,7 +11,7 @@ import numpy as np
 from simsiam_tf.atomic import replacing
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.collapse import collapse_figures, spectrum_auc
-from simsiam_tf.evaluation.features import Extractor, forward_batch
+from simsiam_tf.evaluation.features import Extractor
 from simsiam_tf.evaluation.forecast import shipped
 from simsiam_tf.evaluation.label_free import label_free_figures
 from simsiam_tf.evaluation.spectrum import Spectrum, explained
@@ -105,7 +105,7 @@ def of_encoder(file: Path, name: str, where: str, side: int) -> Diagnosis:
         raise InputError(f"image_size: {side}, but {file} takes images of {wanted[0]}x{wanted[1]}; give its size")
     images = load_images(Config(data=DataSettings(image_size=side)), where)
     rows = spaced(len(images), ROWS)
-    outputs = Extractor(backbone)(images.take(rows).batches(forward_batch(side), crop=side))
+    outputs = Extractor(backbone).of(images.take(rows), side)
     part = Part(Spectrum(outputs).singular_values, label_free_figures(outputs))
     return Diagnosis(name, len(rows), {"features": part})
 

@@ -7,7 +7,9 @@ import numpy as np
 
 from simsiam_tf.atomic import replacing
 from simsiam_tf.data.files import write_unreadable
-from simsiam_tf.evaluation.features import Extractor
+from simsiam_tf.evaluation.features import CHECKED, Extractor
+
+GROUP = 8192  # rows of Parquet that are written at once, which takes 1.6 times as much memory as they do
 
 
 def embed(backbone, images, crop: int, path: Path, batch_size: int = 256) -> np.ndarray:
@@ -51,15 +53,19 @@ def outputs(network, images, crop: int, path: Path, batch_size: int):
     The others are named beside the file at `path`.
     """
     write_unreadable(path.with_name(f"{path.name}.unreadable.txt"), images)
-    found = Extractor(network)(images.batches(batch_size, crop=crop))
-    # A streamed file that turned out unreadable was replaced by a neighbour, which must not count twice.
-    rows = distinct_rows(images)
-    return rows, found[rows]
+    return distinct(images, Extractor(network)(images.batches(batch_size, crop=crop), len(images)))
 
 
-def distinct_rows(images) -> np.ndarray:
-    """The first row of each id, in order."""
-    return np.sort(np.unique(images.ids, return_index=True)[1])
+def distinct(images, features):
+    """The first row of each id, in order, and the features (m, d) of these, which take the place of the first.
+
+    A streamed file that turned out unreadable was replaced by a neighbour, which must not count twice.
+    """
+    rows = np.sort(np.unique(images.ids, return_index=True)[1])
+    for start in range(0, len(rows) if len(rows) < len(features) else 0, CHECKED):  # they may be a file
+        some = rows[start : start + CHECKED]
+        features[start : start + len(some)] = features[some]
+    return rows, features[: len(rows)]
 
 
 def id_columns(ids: np.ndarray) -> dict[str, list]:
@@ -90,4 +96,4 @@ def write_table(columns: dict, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet
 
-    pyarrow.parquet.write_table(pa.table(columns | id_columns(columns["id"])), path)
+    pyarrow.parquet.write_table(pa.table(columns | id_columns(columns["id"])), path, row_group_size=GROUP)

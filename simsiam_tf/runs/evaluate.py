@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.evaluation.features import Extractor, forward_batch, raw_pixels
+from simsiam_tf.evaluation.features import Extractor, raw_pixels
 from simsiam_tf.evaluation.protocol import evaluate_features, evaluate_supervised, summarise
 from simsiam_tf.evaluation.supervised import SupervisedBenchmark
 from simsiam_tf.methods.bank import free_memory
@@ -86,10 +86,7 @@ def evaluate(config: Config, backbone, splits, say=lambda text: None) -> dict:
 
     def features(model):
         extractor = Extractor(model)
-        return [
-            extractor(part.batches(forward_batch(config.data.image_size), crop=config.data.image_size), len(part))
-            for part in images
-        ]
+        return [extractor.of(part, config.data.image_size) for part in images]
 
     def score(train, test):
         return summarise(evaluate_features(train, labels[0], test, labels[1], **options, **probes))

@@ -16,7 +16,7 @@ from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.duplicates import correlation, groups, level, small_gray
 from simsiam_tf.evaluation.features import Extractor, forward_batch
 from simsiam_tf.evaluation.neighbors import check_index, nearest_others
-from simsiam_tf.runs.embed import distinct_rows
+from simsiam_tf.runs.embed import distinct
 from simsiam_tf.runs.label_free import spaced
 
 NEIGHBORS = 20  # of each picture, that may be its duplicates
@@ -75,13 +75,12 @@ def inspect(backbone, images, root: Path, threshold: float | None = None) -> Fin
     check_index(len(images))
     before, unreadable = images.ids.copy(), dict(images.skipped)
     extract = Extractor(lambda x, training: backbone(x, training=training) + backbone(x[:, :, ::-1], training=training))
-    features, small = _look(extract, images)
-    # A streamed file that turned out unreadable was replaced by another, which must not count twice.
-    rows = distinct_rows(images)
+    small = []
+    rows, features = distinct(images, extract.of(images, look=lambda batch: small.append(small_gray(batch))))
     unreadable |= {str(name): "cannot be decoded" for name in np.setdiff1d(before, images.ids)}
     if len(rows) < 2:
         raise InputError(f"data: {root} has only one picture that can be read; give two or more to compare")
-    features, small, ids = features[rows], small[rows], images.ids[rows]
+    small, ids = np.concatenate(small)[rows], images.ids[rows]
     index, cosine = nearest_others(features, NEIGHBORS)
     if threshold is None:
         levels = calibrated(extract, images.frame, [root / str(ids[row]) for row in spaced(len(ids), SAMPLE)])
@@ -137,18 +136,6 @@ def _copied(file, side):
     except UnreadableImage:
         return None
     return {kind: np.asarray(to_frame(each, side)) for kind, each in ({"": image} | copies(image)).items()}
-
-
-def _look(extract, images):
-    """Features (n, d), and small gray versions (n, 32, 32)."""
-    small = []
-
-    def batches():
-        for batch in images.batches(forward_batch(images.frame)):
-            small.append(small_gray(batch))
-            yield batch
-
-    return extract(batches()), np.concatenate(small)
 
 
 def _passed(extract, frames):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf.evaluation.features import Extractor, forward_batch
+from simsiam_tf.evaluation.features import Extractor
 from simsiam_tf.evaluation.forecast import shipped
 from simsiam_tf.evaluation.label_free import label_free_figures
 from simsiam_tf.methods.views import TEST_STREAM, Views
@@ -36,8 +36,7 @@ class LabelFree:
 
     def features(self, network):
         """What a network makes of its images, (n, d)."""
-        crop = self.config.data.image_size
-        return Extractor(network)(self.images.take(self.rows).batches(forward_batch(crop), crop=crop))
+        return Extractor(network).of(self.images.take(self.rows), self.config.data.image_size)
 
     def figures(self, backbone, features) -> dict:
         """As `evaluation.label_free.label_free_figures` has them.

@@ -17,10 +17,11 @@ from simsiam_tf.data.renderings import Form
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.features import Extractor, forward_batch, in_batches
 from simsiam_tf.evaluation.neighbors import nearest
-from simsiam_tf.runs.embed import distinct_rows
+from simsiam_tf.runs.embed import distinct
 from simsiam_tf.settings.schema import Config
 
 CELL, CAPTION, NAME = 1.2, 0.42, 17  # inches of a picture and of what stands below it, letters of a name
+DRAWN = 20  # neighbours of each query at most: laying out hundreds of cells takes minutes
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Found:
         frame: uint8 (h, w, 3), what the encoder sees of it.
         ids: str (k,).
         cosine: float32 (k,).
-        frames: uint8 (k, h, w, 3).
+        frames: uint8 (min(k, DRAWN), h, w, 3).
         labels: int64 (k,), or None.
         class_names: All names that labels are places in, or None.
     """
@@ -88,12 +89,9 @@ def look_up(backbone, images, queries: list[Path], frames: np.ndarray, k: int) -
         backbone: Keras model, pixels -> (n, d).
         frames: Of the queries.
     """
-    size = forward_batch(images.frame)
     extract = Extractor(backbone)
-    features = extract(images.batches(size))
-    # A streamed file that turned out unreadable was replaced by a neighbour, which must not count twice.
-    rows = distinct_rows(images)
-    index, cosine = nearest(features[rows], extract(in_batches(frames, size)), k)
+    rows, features = distinct(images, extract.of(images))
+    index, cosine = nearest(features, extract(in_batches(frames, forward_batch(images.frame))), k)
     labels, names = images.labels, images.class_names
     return [
         Found(
@@ -101,7 +99,7 @@ def look_up(backbone, images, queries: list[Path], frames: np.ndarray, k: int) -
             frame=frame,
             ids=images.ids[near],
             cosine=each,
-            frames=images.frames(near),
+            frames=images.frames(near[:DRAWN]),
             labels=None if labels is None else labels[near],
             class_names=names,
         )
@@ -116,14 +114,14 @@ def write(found: list[Found], path: Path) -> None:
 
 
 def draw(found: list[Found], path: Path) -> None:
-    """A PNG with a row per query: the query, then its neighbours, with rank, cosine and class or name below each."""
-    columns, rows = 1 + len(found[0].ids), len(found)
+    """A PNG with a row per query: it, then its first 20 neighbours, with rank, cosine and class or name below each."""
+    columns, rows = 1 + len(found[0].frames), len(found)
     figure = Figure(figsize=(CELL * columns, (CELL + CAPTION) * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for row, each in zip(axes, found, strict=True):
         _cell(row[0], each.frame, f"query\n{_short(shown(each.query.name))}")
-        captions = zip(each.frames, each.cosine, each.captions(), strict=True)
-        for rank, (axis, (frame, cosine, caption)) in enumerate(zip(row[1:], captions, strict=True), 1):
+        cells = zip(row[1:], each.frames, each.cosine, each.captions(), strict=False)
+        for rank, (axis, frame, cosine, caption) in enumerate(cells, 1):
             _cell(axis, frame, f"{rank}: {cosine:.3f}\n{_short(caption)}")
         row[0].spines[:].set(visible=True, linewidth=2)
     with replacing(path) as partial, warnings.catch_warnings():

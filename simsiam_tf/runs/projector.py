@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from simsiam_tf.atomic import replacing
 from simsiam_tf.data.files import shown
-from simsiam_tf.evaluation.features import Extractor, forward_batch
+from simsiam_tf.evaluation.features import Extractor
 from simsiam_tf.runs.label_free import spaced
 
 PICTURES, TILE = 2000, 64  # at most so many, of a side of so many pixels at most: a sprite of 8,192 px is the limit
@@ -29,12 +29,10 @@ def write_projector(folder: Path, backbone, images, side: int) -> None:
     images = images.take(spaced(len(images), PICTURES))
     tiles = []
 
-    def batches():
-        for batch in images.batches(forward_batch(side), crop=side):
-            tiles.append(tf.image.resize(batch, (min(side, TILE),) * 2, method="area").numpy())
-            yield batch
+    def tile(batch):
+        tiles.append(tf.image.resize(batch, (min(side, TILE),) * 2, method="area").numpy())
 
-    features = Extractor(backbone)(batches())
+    features = Extractor(backbone).of(images, side, tile)
     contents = {
         "features.tsv": "".join("\t".join(f"{value:.4g}" for value in row) + "\n" for row in features),
         "metadata.tsv": metadata(images),

@@ -40,14 +40,14 @@ def quality(config: Config, splits, encoder, untrained=None) -> dict:
         return knn_predict(train, bank.labels, test, k, temperature) == queries.labels
 
     def of(features):
-        return [features(images.batches(forward_batch(crop), crop=crop)) for images in (bank, queries)]
+        return [features(images, crop) for images in (bank, queries)]
 
     def sampled(train, test):
         return train[rows], test[tested]
 
     hits = {
         "raw": right(*of(_small_pixels)),
-        "untrained": right(*(sampled(*untrained) if untrained else of(Extractor(build_backbone(config))))),
+        "untrained": right(*(sampled(*untrained) if untrained else of(Extractor(build_backbone(config)).of))),
         "encoder": right(*sampled(*encoder)),
     }
     found = {name: float(np.mean(each)) for name, each in hits.items()}
@@ -84,8 +84,8 @@ def sentence_without_labels(figures: dict) -> str | None:
     )
 
 
-def _small_pixels(batches):
-    return np.concatenate([raw_pixels(_shrunk(batch)) for batch in batches])
+def _small_pixels(images, side):
+    return np.concatenate([raw_pixels(_shrunk(batch)) for batch in images.batches(forward_batch(side), crop=side)])
 
 
 def _shrunk(images):

@@ -1,5 +1,7 @@
 """k, T and the probe's rate are chosen from the training labels alone, as a slow search would choose them."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.special import softmax
@@ -96,12 +98,43 @@ def test_a_class_of_one_label_is_not_asked_of_a_probe_that_never_saw_it(monkeypa
     labels = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 3, 4, 5])
     x = np.eye(len(labels), dtype=np.float32)  # so that a kernel holds the logits of each image
 
-    def probes(known, y, *given):
-        seen, own = np.isin(labels, y)[:, None], labels[:, None] == np.arange(6)
+    def probes(x, y, *given, rows):
+        seen, own = np.isin(labels, y[rows])[:, None], labels[:, None] == np.arange(6)
         return np.float32([own * np.where(seen, 5.0, -99.0), np.zeros((14, 6))]), np.zeros((2, 6))
 
     monkeypatch.setattr(module, "fit_probes", probes)
     assert choose_rate(x, labels, (1.0, 1e-7)) == 1.0
+
+
+@pytest.mark.parametrize("in_memory", [2**30, 2**16])
+def test_probes_of_some_rows_are_probes_of_these_alone(monkeypatch, in_memory):
+    monkeypatch.setattr(linear, "IN_MEMORY", in_memory)
+    x, y = classes_of(1000, d=20)
+    rows, options = np.arange(3, 1000, 2), (5, 64, 2, (0.9, 0.0, 0.0), 2, 2)
+    for some, alone in zip(
+        linear.fit_probes(x, y, RATES, *options, rows=rows),
+        linear.fit_probes(x[rows], y[rows], RATES, *options),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(some, alone)
+
+
+def test_a_file_larger_than_the_memory_is_never_copied(monkeypatch, tmp_path):
+    x, y = classes_of(4000, d=512, noise=3.0)
+    chosen = choose_rate(x, y, RATES, epochs=1)
+    losses, loss = [], module._loss
+    monkeypatch.setattr(module, "_loss", lambda *given: losses.append(loss(*given)) or losses[-1])
+    assert choose_rate(x, y, RATES, epochs=1) == chosen
+    for each in (linear, module):
+        monkeypatch.setattr(each, "IN_MEMORY", x.nbytes // 8)
+    np.save(tmp_path / "x.npy", x)
+    stored = np.load(tmp_path / "x.npy", mmap_mode="r")
+    tracemalloc.start()
+    assert choose_rate(stored, y, RATES, epochs=1) == chosen
+    highest = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-6)  # parts are added up one after the other
+    assert highest < x.nbytes // 3
 
 
 def test_a_rate_that_diverges_is_not_chosen():

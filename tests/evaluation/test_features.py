@@ -1,5 +1,7 @@
 """Extraction does not depend on the batches, traces once, and runs in inference mode."""
 
+import errno
+import os
 import tempfile
 
 import keras
@@ -153,3 +155,33 @@ def test_many_features_are_kept_in_a_file_that_goes_with_them(encoder, monkeypat
     assert isinstance(found, np.memmap)
     np.testing.assert_array_equal(found, expected)
     assert list(tmp_path.iterdir()) == []  # it has no name already
+
+
+def test_a_disk_without_room_for_the_features_is_named(monkeypatch, tmp_path):
+    """Pages of a sparse file that the disk has no room for would end the process with SIGBUS."""
+    asked = []
+
+    def full(handle, start, size):
+        asked.append((start, size))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(module, "IN_MEMORY", 0)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    words = rf"^TMPDIR: {tmp_path} has no room for 1.5 GiB of features \(No space left on device\); give a folder"
+    with pytest.raises(InputError, match=words):
+        module.array(3 * 2**20, 128)
+    assert asked == [(0, 3 * 2**29)]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_room_is_taken_where_the_platform_can(monkeypatch, tmp_path, able):
+    """Elsewhere, the file is sparse."""
+    if not able:
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    with (tmp_path / "features").open("wb") as file:
+        module._reserve(file, 100_000)
+    assert (tmp_path / "features").stat().st_size == 100_000 * (able and hasattr(os, "posix_fallocate"))
+    monkeypatch.setattr(module, "IN_MEMORY", 0)
+    assert isinstance(module.array(100, 10), np.memmap)
