@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from simsiam_tf.evaluation.verdict import AT_RISK, HEALTHY
-from simsiam_tf.experiments.results import Results, figure
+from simsiam_tf.experiments.results import Results, figure, shown_outcome
 from simsiam_tf.experiments.statistics import Sample, bonferroni, difference, highlighted, welch
 from simsiam_tf.experiments.study import BASELINES, Cell, Study
 
@@ -146,13 +145,8 @@ def _text(column, sample, bold):
 def _outcomes(runs):
     if runs and not any(runs):
         return "not measured"
-    kinds = [_outcome(run) if run else "missing" for run in runs]
+    kinds = [shown_outcome(run) if run else "missing" for run in runs]
     return ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-
-
-def _outcome(run):
-    at_risk = run["outcome"] == HEALTHY and run["figures"].get("verdict", "").startswith(AT_RISK)
-    return AT_RISK if at_risk else run["outcome"]
 
 
 def _markdown(header, body):

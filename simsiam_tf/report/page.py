@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from simsiam_tf.evaluation.energy import car_km, carbon_kg
 from simsiam_tf.experiments import tables
-from simsiam_tf.experiments.results import figure
+from simsiam_tf.experiments.results import figure, shown_outcome
 from simsiam_tf.experiments.study import Study
 from simsiam_tf.pages import page
 from simsiam_tf.report import plots
@@ -82,7 +82,7 @@ def run_row(record: Record, records: list[Record]) -> list[str]:
     method = record.result["configuration"].get("method.name", "")
     known = [(key, figure(record.result, key)) for key in _columns(records)]
     values = ["" if value is None else COLUMNS[key][1](value) for key, value in known]
-    return [record.name, method, str(record.seed), record.result["outcome"], *values]
+    return [record.name, method, str(record.seed), shown_outcome(record.result), *values]
 
 
 def energy(records: list[Record], intensity: float | None) -> str | None:

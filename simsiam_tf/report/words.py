@@ -22,10 +22,10 @@ GOOD = "It has learned: use it with embed or export. One seed is one draw: compa
 
 def summary(record: Record) -> list[str]:
     """Sentences: how the training went, how good the encoder is, and what to try."""
-    figures = record.figures
-    if "classifier" in figures and record.result["outcome"] == verdict.HEALTHY:  # nothing looked for a collapse
+    figures, outcome = record.figures, record.result["outcome"]
+    if "classifier" in figures and outcome not in ADVICE:
         return [_classifier(figures["classifier"])]
-    said = [f"Training: {figures.get('verdict', record.result['outcome'])}."]
+    said = [] if outcome == verdict.NOT_WATCHED else [f"Training: {figures.get('verdict', outcome)}."]
     if "quality" in figures:
         said.append(f"{figures['quality']['sentence']}.")
     return said + advice(record)

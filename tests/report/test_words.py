@@ -38,6 +38,9 @@ def test_the_summary_says_verdict_quality_and_advice(record):
     ]
     tuned = record(classifier={"labels": 70, "test_accuracy": 0.5})
     assert summary(tuned) == ["Classifier by 70 labels: 50.0 % of the test images right."]
+    unwatched = record(outcome="not watched")
+    del unwatched.figures["verdict"]
+    assert summary(unwatched) == ["kNN 50.0 % of 300 test images.", words.GOOD]
     unfinished = record(outcome="3 of 9 epochs")
     unfinished.figures.clear()
     assert summary(unfinished) == ["Training: 3 of 9 epochs."]
