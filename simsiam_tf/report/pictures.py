@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from sklearn.manifold import TSNE
 
+from simsiam_tf.data.decode import UnreadableImage, read_images
 from simsiam_tf.data.files import shown
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.features import Extractor, forward_batch
@@ -72,16 +73,27 @@ class Details:
 
 def details(path: Path) -> Details:
     """Look at a finished run; without its data there are only its views."""
-    folder, views = RunFolder.existing(path), None
-    if (path / "views.png").is_file():
-        views = _jpeg(np.asarray(Image.open(path / "views.png").convert("RGB")))
+    folder, found, missing = RunFolder.existing(path), Details(), []
     try:
-        return _looked_at(folder, files.read(folder.config), views)
+        found = _looked_at(folder, files.read(folder.config))
     except InputError as error:  # no data, or features that are not finite
-        return Details(views, missing=str(error))
+        missing.append(str(error))
+    try:
+        views = _views(path / "views.png")
+    except UnreadableImage as error:
+        views = None
+        missing.append(f"views.png: {error}")
+    return replace(found, views=views, missing="; ".join(missing) or None)
 
 
-def _looked_at(folder, config, views):
+def _views(path):
+    if not path.is_file():
+        return None
+    (image,) = read_images(path, lambda size: size)
+    return _jpeg(image)
+
+
+def _looked_at(folder, config):
     backbone, splits = folder.load_backbone(), load_data(config, views=False)
     side = config.data.image_size
     bank = splits.train.take(spaced(len(splits.train), BANK))
@@ -91,7 +103,6 @@ def _looked_at(folder, config, views):
     before = Spectrum(_features(build_backbone(config), bank, side))
     drawn = {"trained": Spectrum(known).singular_values, "untrained": before.singular_values}
     return Details(
-        views=views,
         neighbours=_neighbours(bank, known, queries, asked, side, itself=splits.test is None),
         map=_map(queries, asked, side),
         confusion=_confusion(bank, known, queries, asked) if splits.test is not None else None,

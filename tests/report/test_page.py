@@ -95,7 +95,18 @@ def test_without_its_data_a_run_has_its_views(trained, tmp_path):
     assert found.views.startswith("data:image/jpeg")
     assert found.neighbours is None
     assert "gone" in found.missing
-    assert "cannot be looked at: data.path" in html("x", of_folders(tmp_path / "run"), [], [("run", found)])
+    assert "Not shown: data.path" in html("x", of_folders(tmp_path / "run"), [], [("run", found)])
+
+
+def test_views_that_cannot_be_read_leave_the_rest_of_the_page(trained, tmp_path, looked):
+    shutil.copytree(trained, tmp_path / "run")
+    whole = (tmp_path / "run" / "views.png").read_bytes()
+    for damaged in (b"no picture", whole[: len(whole) // 2]):
+        (tmp_path / "run" / "views.png").write_bytes(damaged)
+        found = details(tmp_path / "run")
+        assert found.views is None
+        assert found.missing.startswith("views.png: ")
+        assert len(found.neighbours) == len(looked.neighbours)
 
 
 def test_features_that_are_not_finite_leave_the_rest_of_the_page(trained, monkeypatch):
