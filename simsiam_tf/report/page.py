@@ -21,6 +21,7 @@ COLUMNS = {
     "knn_accuracy": ("kNN", lambda value: f"{100 * value:.1f} %"),
     "linear_accuracy": ("linear", lambda value: f"{100 * value:.1f} %"),
     "classifier.test_accuracy": ("classifier", lambda value: f"{100 * value:.1f} %"),
+    "classifier.labels": ("labels", "{:.0f}".format),
     "loss": ("loss", "{:.3f}".format),
     "correlation_strength": ("correlation", "{:.2f}".format),
     "effective_rank": ("rank", "{:.1f}".format),

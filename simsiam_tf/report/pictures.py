@@ -63,7 +63,7 @@ class Map:
 class Details:
     """Of one run; a part that cannot be made is None, and `missing` says why."""
 
-    views: str | None = None
+    views: Picture | None = None
     neighbours: list[tuple[Picture, list[Picture]]] | None = None
     map: Map | None = None
     confusion: str | None = None
@@ -75,22 +75,27 @@ def details(path: Path) -> Details:
     """Look at a finished run; without its data there are only its views."""
     folder, found, missing = RunFolder.existing(path), Details(), []
     try:
-        found = _looked_at(folder, files.read(folder.config))
+        config = files.read(folder.config)
+    except InputError as error:
+        return Details(missing=str(error))
+    try:
+        found = _looked_at(folder, config)
     except InputError as error:  # no data, or features that are not finite
         missing.append(str(error))
     try:
-        views = _views(path / "views.png")
+        views = _views(path / "views.png", config.method.num_views)
     except UnreadableImage as error:
         views = None
         missing.append(f"views.png: {error}")
     return replace(found, views=views, missing="; ".join(missing) or None)
 
 
-def _views(path):
+def _views(path, count):
     if not path.is_file():
         return None
     (image,) = read_images(path, lambda size: size)
-    return _jpeg(image)
+    counted = "one augmented view" if count == 1 else f"{count} augmented views"
+    return Picture(_jpeg(image), f"images, and {counted} of each below them")
 
 
 def _looked_at(folder, config):
@@ -105,7 +110,7 @@ def _looked_at(folder, config):
     return Details(
         neighbours=_neighbours(bank, known, queries, asked, side, itself=splits.test is None),
         map=_map(queries, asked, side),
-        confusion=_confusion(bank, known, queries, asked) if splits.test is not None else None,
+        confusion=_confusion(folder, bank, known, queries, asked, side) if splits.test is not None else None,
         spectrum=plots.spectrum(drawn),
     )
 
@@ -144,13 +149,17 @@ def _same(queries, i, bank, row):
     return bool(queries.labels[i] == bank.labels[row])
 
 
-def _confusion(bank, known, queries, asked):
+def _confusion(folder, bank, known, queries, asked, side):
+    """Of the run's classifier where it has one, else of kNN on its encoder."""
     if bank.labels is None or queries.labels is None:
         return None
-    predicted = knn_predict(known, bank.labels, asked, *choose(known, bank.labels))
+    if folder.classifier.is_file():
+        name, predicted = "the classifier", _features(folder.load_classifier(), queries, side).argmax(axis=1)
+    else:
+        name, predicted = "kNN", knn_predict(known, bank.labels, asked, *choose(known, bank.labels))
     k = int(max(bank.labels.max(), queries.labels.max())) + 1
     counts = np.bincount(queries.labels * k + predicted, minlength=k * k).reshape(k, k)
-    return plots.confusion(counts, _class_names(bank, k))
+    return plots.confusion(counts, _class_names(bank, k), name)
 
 
 def _map(images, features, side):
