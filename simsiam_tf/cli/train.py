@@ -7,6 +7,7 @@ import sys
 
 from simsiam_tf.cli import DONE, FAILED
 from simsiam_tf.cli.tensorflow import quiet_tensorflow
+from simsiam_tf.evaluation.verdict import HEALTHY, NOT_WATCHED
 from simsiam_tf.experiments.results import outcome
 from simsiam_tf.settings import files
 from simsiam_tf.settings.paths import check_data, check_permutation, check_teacher
@@ -43,7 +44,7 @@ def train_and_report(config: Config) -> int:
         return DONE
     print_result(result)
     print(f"run folder: {config.folder}")
-    if (ended := outcome(result)) != "healthy":
+    if (ended := outcome(result)) not in (HEALTHY, NOT_WATCHED):
         why = f"{ended}: {result['reason']}" if "reason" in result else result.get("verdict", ended)
         print(f"the run has failed: {why}", file=sys.stderr)
         return FAILED

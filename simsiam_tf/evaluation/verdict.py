@@ -14,6 +14,7 @@ from statistics import median
 HEALTHY, AT_RISK, COLLAPSED = "healthy", "at risk", "collapsed"
 LEVELS = HEALTHY, AT_RISK, COLLAPSED
 DIVERGED, NOT_CONVERGING, OSCILLATING = "diverged", "not converging", "oscillating"
+SO_FAR, NOT_WATCHED = "healthy so far", "not watched"  # too few looks count; there were none
 
 # Each with the limit of "at risk" and that of "collapsed".
 # Share of the ideal spread 1/sqrt(d). Chen & He, fig. 2: healthy near 1, collapsed at 0. SwAV, MoCo: 0.4 to 0.9.
@@ -55,7 +56,7 @@ def judge(looks: list[dict], grace: int = GRACE) -> Verdict:
     found = severities(looks, grace)
     if not found:
         newest = severity(looks[-1])
-        early = f"healthy so far, which is too early to say: {', '.join(newest.figures)}"
+        early = f"{SO_FAR}, which is too early to say: {', '.join(newest.figures)}"
         return Verdict(HEALTHY, early) if newest.figures else _verdict(newest, newest.level)
     level = confirmed(found)[-1]
     return _verdict(next((each for each in reversed(found) if each.level == level), found[-1]), level)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from simsiam_tf.atomic import replacing
 from simsiam_tf.errors import InputError
+from simsiam_tf.evaluation.verdict import AT_RISK, HEALTHY, NOT_WATCHED, SO_FAR
 from simsiam_tf.settings import files
 from simsiam_tf.settings.data import PLACES
 from simsiam_tf.settings.schema import Config
@@ -117,8 +118,14 @@ def result_of(config: Config, folder: Path) -> dict:
 
 
 def outcome(figures: dict) -> str:
-    """healthy, collapsed, diverged, not converging or oscillating, from the figures of result.json."""
-    return figures.get("outcome") or figures.get("stopped", "healthy")
+    """healthy, collapsed, diverged, not converging, oscillating or not watched, from the figures of result.json."""
+    return figures.get("outcome") or figures.get("stopped") or (HEALTHY if "verdict" in figures else NOT_WATCHED)
+
+
+def shown_outcome(result: dict) -> str:
+    """The outcome as tables have it: of what is healthy, some is at risk, or healthy so far."""
+    said = result["figures"].get("verdict", "") if result["outcome"] == HEALTHY else ""
+    return next((kind for kind in (AT_RISK, SO_FAR) if said.startswith(kind)), result["outcome"])
 
 
 def figure(result: dict, key: str) -> float | None:

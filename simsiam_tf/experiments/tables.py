@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from simsiam_tf.evaluation.verdict import AT_RISK, HEALTHY
-from simsiam_tf.experiments.results import Results, figure
+from simsiam_tf.experiments.results import Results, figure, shown_outcome
 from simsiam_tf.experiments.statistics import Sample, bonferroni, difference, highlighted, welch
 from simsiam_tf.experiments.study import BASELINES, Cell, Study
 
@@ -47,12 +47,12 @@ def lines(study: Study, cells: list[Cell], results: Results) -> list[Line]:
     """
     found = {row.name: [results.find(cell.config) for cell in cells if cell.row == row.name] for row in study.rows}
     samples = {
-        name: {column: _sample([figure(run, column) for run in runs if run]) for column in study.columns}
+        name: {column: sample(figure(run, column) for run in runs if run) for column in study.columns}
         for name, runs in found.items()
     }
     for key, name in BASELINES.items():
         samples[name] = {
-            column: _sample([figure(run, f"{key}/{column}") for run in next(iter(found.values())) if run])
+            column: sample(figure(run, f"{key}/{column}") for run in next(iter(found.values())) if run)
             for column in filter(_is_accuracy, study.columns)
         }
         found[name] = []
@@ -64,7 +64,7 @@ def lines(study: Study, cells: list[Cell], results: Results) -> list[Line]:
             best[name] |= {column} if bold else set()
     papers = {row.name: row.paper for row in study.rows}
     return [
-        Line(name, samples[name], papers.get(name, {}), best[name], _outcomes(runs))
+        Line(name, samples[name], papers.get(name, {}), best[name], outcomes(runs))
         for name, runs in found.items()
         if name in papers or any(samples[name].values())
     ]
@@ -125,7 +125,8 @@ def title(column: str) -> str:
     return f"{text} ({row})" if row and not name.startswith(row) else text
 
 
-def _sample(values):
+def sample(values: Iterable[float | None]) -> Sample | None:
+    """Of those that are known and finite."""
     finite = [value for value in values if value is not None and math.isfinite(value)]
     return Sample.of(finite) if finite else None
 
@@ -143,16 +144,12 @@ def _text(column, sample, bold):
     return f"**{text}**" if bold else text
 
 
-def _outcomes(runs):
+def outcomes(runs: list[dict | None]) -> str:
+    """How many results of each kind, such as "2 healthy, 1 collapsed"; None is one that is missing."""
     if runs and not any(runs):
         return "not measured"
-    kinds = [_outcome(run) if run else "missing" for run in runs]
+    kinds = [shown_outcome(run) if run else "missing" for run in runs]
     return ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-
-
-def _outcome(run):
-    at_risk = run["outcome"] == HEALTHY and run["figures"].get("verdict", "").startswith(AT_RISK)
-    return AT_RISK if at_risk else run["outcome"]
 
 
 def _markdown(header, body):

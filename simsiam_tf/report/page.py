@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from simsiam_tf.evaluation.energy import car_km, carbon_kg
 from simsiam_tf.experiments import tables
-from simsiam_tf.experiments.results import figure
+from simsiam_tf.experiments.results import figure, shown_outcome
 from simsiam_tf.experiments.study import Study
 from simsiam_tf.pages import page
 from simsiam_tf.report import plots
@@ -21,6 +21,7 @@ COLUMNS = {
     "knn_accuracy": ("kNN", lambda value: f"{100 * value:.1f} %"),
     "linear_accuracy": ("linear", lambda value: f"{100 * value:.1f} %"),
     "classifier.test_accuracy": ("classifier", lambda value: f"{100 * value:.1f} %"),
+    "classifier.labels": ("labels", "{:.0f}".format),
     "loss": ("loss", "{:.3f}".format),
     "correlation_strength": ("correlation", "{:.2f}".format),
     "effective_rank": ("rank", "{:.1f}".format),
@@ -58,7 +59,7 @@ def html(title: str, records: list[Record], studies: list[StudyTables], details,
         records=records,
         header=run_header(records),
         rows=[(record, run_row(record, records)) for record in records],
-        summaries=[(group, summary(group.records[0])) for group in found[:MOST_SUMMARIES]],
+        summaries=[(group, summary(group.records)) for group in found[:MOST_SUMMARIES]],
         left_out=max(0, len(found) - MOST_SUMMARIES),
         studies=[(each.study, each.tables()) for each in studies],
         curves={key: Markup(each) for key, each in drawn.items()},
@@ -82,7 +83,7 @@ def run_row(record: Record, records: list[Record]) -> list[str]:
     method = record.result["configuration"].get("method.name", "")
     known = [(key, figure(record.result, key)) for key in _columns(records)]
     values = ["" if value is None else COLUMNS[key][1](value) for key, value in known]
-    return [record.name, method, str(record.seed), record.result["outcome"], *values]
+    return [record.name, method, str(record.seed), shown_outcome(record.result), *values]
 
 
 def energy(records: list[Record], intensity: float | None) -> str | None:

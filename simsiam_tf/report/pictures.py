@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from sklearn.manifold import TSNE
 
+from simsiam_tf.data.decode import UnreadableImage, read_images
 from simsiam_tf.data.files import shown
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.features import Extractor, forward_batch
@@ -62,7 +63,7 @@ class Map:
 class Details:
     """Of one run; a part that cannot be made is None, and `missing` says why."""
 
-    views: str | None = None
+    views: Picture | None = None
     neighbours: list[tuple[Picture, list[Picture]]] | None = None
     map: Map | None = None
     confusion: str | None = None
@@ -72,16 +73,32 @@ class Details:
 
 def details(path: Path) -> Details:
     """Look at a finished run; without its data there are only its views."""
-    folder, views = RunFolder.existing(path), None
-    if (path / "views.png").is_file():
-        views = _jpeg(np.asarray(Image.open(path / "views.png").convert("RGB")))
+    folder, found, missing = RunFolder.existing(path), Details(), []
     try:
-        return _looked_at(folder, files.read(folder.config), views)
+        config = files.read(folder.config)
+    except InputError as error:
+        return Details(missing=str(error))
+    try:
+        found = _looked_at(folder, config)
     except InputError as error:  # no data, or features that are not finite
-        return Details(views, missing=str(error))
+        missing.append(str(error))
+    try:
+        views = _views(path / "views.png", config.method.num_views)
+    except UnreadableImage as error:
+        views = None
+        missing.append(f"views.png: {error}")
+    return replace(found, views=views, missing="; ".join(missing) or None)
 
 
-def _looked_at(folder, config, views):
+def _views(path, count):
+    if not path.is_file():
+        return None
+    (image,) = read_images(path, lambda size: size)
+    counted = "one augmented view" if count == 1 else f"{count} augmented views"
+    return Picture(_jpeg(image), f"images, and {counted} of each below them")
+
+
+def _looked_at(folder, config):
     backbone, splits = folder.load_backbone(), load_data(config, views=False)
     side = config.data.image_size
     bank = splits.train.take(spaced(len(splits.train), BANK))
@@ -91,10 +108,9 @@ def _looked_at(folder, config, views):
     before = Spectrum(_features(build_backbone(config), bank, side))
     drawn = {"trained": Spectrum(known).singular_values, "untrained": before.singular_values}
     return Details(
-        views=views,
         neighbours=_neighbours(bank, known, queries, asked, side, itself=splits.test is None),
         map=_map(queries, asked, side),
-        confusion=_confusion(bank, known, queries, asked) if splits.test is not None else None,
+        confusion=_confusion(folder, bank, known, queries, asked, side) if splits.test is not None else None,
         spectrum=plots.spectrum(drawn),
     )
 
@@ -133,13 +149,17 @@ def _same(queries, i, bank, row):
     return bool(queries.labels[i] == bank.labels[row])
 
 
-def _confusion(bank, known, queries, asked):
+def _confusion(folder, bank, known, queries, asked, side):
+    """Of the run's classifier where it has one, else of kNN on its encoder."""
     if bank.labels is None or queries.labels is None:
         return None
-    predicted = knn_predict(known, bank.labels, asked, *choose(known, bank.labels))
+    if folder.classifier.is_file():
+        name, predicted = "the classifier", _features(folder.load_classifier(), queries, side).argmax(axis=1)
+    else:
+        name, predicted = "kNN", knn_predict(known, bank.labels, asked, *choose(known, bank.labels))
     k = int(max(bank.labels.max(), queries.labels.max())) + 1
     counts = np.bincount(queries.labels * k + predicted, minlength=k * k).reshape(k, k)
-    return plots.confusion(counts, _class_names(bank, k))
+    return plots.confusion(counts, _class_names(bank, k), name)
 
 
 def _map(images, features, side):

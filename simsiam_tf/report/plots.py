@@ -166,8 +166,8 @@ def spectrum(values: dict[str, np.ndarray]) -> str:
         return svg(figure, f"singular values of the features of {' and '.join(values)}, by rank")
 
 
-def confusion(counts: np.ndarray, names: list[str]) -> str:
-    """Counts (k, k): rows are true classes, columns those that kNN gives."""
+def confusion(counts: np.ndarray, names: list[str], by: str = "kNN") -> str:
+    """Counts (k, k): rows are true classes, columns those that kNN, or whatever `by` is, gives."""
     with mpl.rc_context(STYLE):
         few = len(names) <= MOST_CLASSES
         side = 1.6 + 0.34 * min(len(names), 20)
@@ -181,9 +181,9 @@ def confusion(counts: np.ndarray, names: list[str]) -> str:
                 axis.text(column, row, counts[row, column], ha="center", va="center", color=colour, fontsize=7)
         axis.set_xticks(range(len(names)) if few else [], names if few else [], rotation=90)
         axis.set_yticks(range(len(names)) if few else [], names if few else [])
-        axis.set(xlabel="kNN says", ylabel="is")
+        axis.set(xlabel=f"{by} says", ylabel="is")
         right = np.trace(counts) / max(1, counts.sum())
-        return svg(figure, f"confusion matrix of kNN over {len(names)} classes, {100 * right:.1f} % right")
+        return svg(figure, f"confusion matrix of {by} over {len(names)} classes, {100 * right:.1f} % right")
 
 
 def _figure(width, height):

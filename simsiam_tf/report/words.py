@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from simsiam_tf.evaluation import verdict
+from simsiam_tf.experiments import tables
+from simsiam_tf.experiments.results import figure
 from simsiam_tf.report.records import Record
 
 ADVICE = {
@@ -17,18 +21,42 @@ WORSE = (
 )
 UNDECIDED = "Whether training has helped is not certain: more test images, more seeds or more epochs would tell."
 PIXELS = "Pixels alone tell these pictures apart as well: an encoder pays off on pictures that are less alike."
-GOOD = "It has learned: use it with embed or export. One seed is one draw: compare several before you choose."
+GOOD = "It has learned: use it with embed or export."
+ONE_SEED = "One seed is one draw: compare several before you choose."
+WORST_FIRST = [*ADVICE.values(), WORSE, UNDECIDED, PIXELS, GOOD]
+ACCURACIES = {"knn_accuracy": "kNN", "linear_accuracy": "linear", "classifier.test_accuracy": "classifier"}
 
 
-def summary(record: Record) -> list[str]:
-    """Sentences: how the training went, how good the encoder is, and what to try."""
-    figures = record.figures
-    if "classifier" in figures and record.result["outcome"] == verdict.HEALTHY:  # nothing looked for a collapse
+def summary(seeds: Sequence[Record]) -> list[str]:
+    """Sentences on runs that differ in their seed alone: how they went, their mean, the worst of them, what to try."""
+    worst = min(seeds, key=_rank)
+    tried = advice(worst)
+    if len(seeds) == 1:
+        return _of_one(worst) + tried + [ONE_SEED] * (tried == [GOOD])
+    results = [record.result for record in seeds]
+    said = [f"Training of {len(seeds)} seeds: {tables.outcomes(results)}."]
+    samples = {name: tables.sample(figure(each, key) for each in results) for key, name in ACCURACIES.items()}
+    means = [f"{name} {_percent(sample)}" for name, sample in samples.items() if sample]
+    said += [f"Mean ± standard deviation: {', '.join(means)}."] if means else []
+    return [*said, f"Seed {worst.seed} did worst.", *_of_one(worst), *tried]
+
+
+def _rank(record):
+    """The worst first: by what there is to try, then by kNN accuracy."""
+    tried = advice(record)
+    return WORST_FIRST.index(tried[0]) if tried else len(WORST_FIRST), record.figures.get("knn_accuracy", 0)
+
+
+def _percent(sample):
+    return f"{100 * sample.mean:.1f}" + (f" ± {100 * sample.sd:.1f} %" if sample.sd is not None else " %")
+
+
+def _of_one(record):
+    figures, outcome = record.figures, record.result["outcome"]
+    if "classifier" in figures and outcome not in ADVICE:
         return [_classifier(figures["classifier"])]
-    said = [f"Training: {figures.get('verdict', record.result['outcome'])}."]
-    if "quality" in figures:
-        said.append(f"{figures['quality']['sentence']}.")
-    return said + advice(record)
+    said = [] if outcome == verdict.NOT_WATCHED else [f"Training: {figures.get('verdict', outcome)}."]
+    return said + ([f"{figures['quality']['sentence']}."] if "quality" in figures else [])
 
 
 def _classifier(figures):

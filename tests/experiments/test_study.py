@@ -7,7 +7,8 @@ import pytest
 
 from simsiam_tf.cli.sweep import parser
 from simsiam_tf.errors import InputError
-from simsiam_tf.experiments.results import Results, figure, file_name, identity, outcome
+from simsiam_tf.evaluation.verdict import judge
+from simsiam_tf.experiments.results import Results, figure, file_name, identity, outcome, shown_outcome
 from simsiam_tf.experiments.study import Study
 from simsiam_tf.settings import yaml_files
 from simsiam_tf.settings.data import PLACES
@@ -154,6 +155,7 @@ def kept(tmp_path):
         "knn_accuracy": 0.5,
         "by_fraction": by_fraction,
         "feature_std": 1 / 64,
+        "verdict": "healthy: spread 0.71 of 1/sqrt(d)",
         "evaluation": {"subsets": 1},
     }
     (run / "result.json").write_text(json.dumps(figures | {"label_free": {"encoder": {"rankme": 12.34567891}}}))
@@ -225,9 +227,19 @@ def test_a_setting_that_decides_no_figures_may_have_another_default(kept):
 
 
 def test_outcomes():
-    assert outcome({"knn_accuracy": 0.5}) == "healthy"  # without a monitor
+    assert outcome({"knn_accuracy": 0.5}) == "not watched"  # without a monitor
+    assert outcome({"verdict": "at risk: correlation 0.85"}) == "healthy"  # of an earlier version
     assert outcome({"outcome": "not converging", "steps": 5}) == "not converging"
     assert outcome({"stopped": "diverged"}) == "diverged"
+
+
+def test_tables_tell_what_is_healthy_from_what_may_not_be():
+    look = {"relative_std": 1, "correlation_strength": 0, "effective_rank": 4, "rows": 8, "channels": 4}
+    early = judge([look | {"step": 10}])
+    for said in (early.sentence, "at risk: correlation 0.85", "healthy: spread 0.98 of 1/sqrt(d)"):
+        result = {"outcome": "healthy", "figures": {"verdict": said}}
+        assert shown_outcome(result) == said.partition(",")[0].partition(":")[0]
+    assert shown_outcome({"outcome": "oscillating", "figures": {"verdict": "at risk"}}) == "oscillating"
 
 
 def test_rows_of_further_studies_follow_each_once(tmp_path):

@@ -92,10 +92,30 @@ def test_without_its_data_a_run_has_its_views(trained, tmp_path):
     config = re.sub(r"source: digits", "source: folder", config)
     (tmp_path / "run" / "config.yaml").write_text(re.sub(r"\n  path: null", f"\n  path: {tmp_path / 'gone'}", config))
     found = details(tmp_path / "run")
-    assert found.views.startswith("data:image/jpeg")
+    assert found.views.uri.startswith("data:image/jpeg")
     assert found.neighbours is None
     assert "gone" in found.missing
-    assert "cannot be looked at: data.path" in html("x", of_folders(tmp_path / "run"), [], [("run", found)])
+    assert "Not shown: data.path" in html("x", of_folders(tmp_path / "run"), [], [("run", found)])
+
+
+def test_views_that_cannot_be_read_leave_the_rest_of_the_page(trained, tmp_path, looked):
+    shutil.copytree(trained, tmp_path / "run")
+    whole = (tmp_path / "run" / "views.png").read_bytes()
+    for damaged in (b"no picture", whole[: len(whole) // 2]):
+        (tmp_path / "run" / "views.png").write_bytes(damaged)
+        found = details(tmp_path / "run")
+        assert found.views is None
+        assert found.missing.startswith("views.png: ")
+        assert len(found.neighbours) == len(looked.neighbours)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(1, "images, and one augmented view of each below them"), (4, "images, and 4 augmented views of each below them")],
+)
+def test_views_are_counted(trained, count, words):
+    found = pictures._views(trained / "views.png", count)
+    assert f'alt="{words}"' in html("x", of_folders(trained), [], [("run", pictures.Details(found))])
 
 
 def test_features_that_are_not_finite_leave_the_rest_of_the_page(trained, monkeypatch):

@@ -70,8 +70,16 @@ def test_what_cannot_be_read_is_said_to_be_so(trained, tmp_path):
     (tmp_path / "a" / "config.yaml").write_text("nonsense: {")
     (tmp_path / "b" / "result.json").write_text("{")
     (tmp_path / "b" / "metrics.csv").write_text("epoch,loss\nx,1\n")
-    (tmp_path / "c" / "environment.json").unlink()  # as of a run that was imported and evaluated
-    assert [record.result["outcome"] for record in of_folders(tmp_path)] == ["unreadable"] * 2 + ["healthy"] * 2
+    for name in ("environment.json", "metrics.csv", "collapse.csv"):  # as of a run that was imported and evaluated
+        (tmp_path / "c" / name).unlink()
+    figures = json.loads((tmp_path / "c" / "result.json").read_text())
+    evaluated = {key: figures[key] for key in figures if key not in ("outcome", "verdict", "steps", "total_steps")}
+    (tmp_path / "c" / "result.json").write_text(json.dumps(evaluated))
+    assert [record.result["outcome"] for record in of_folders(tmp_path)] == [
+        *["unreadable"] * 2,
+        "not watched",
+        "healthy",
+    ]
 
 
 def test_weights_from_elsewhere_make_no_seed(trained, tmp_path):
