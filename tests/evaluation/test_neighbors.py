@@ -90,7 +90,7 @@ def test_the_index_finds_nearly_what_all_pairs_do():
 
 def test_very_many_need_the_index_library(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "faiss", None)
-    with pytest.raises(InputError, match=r"data: 5 pictures are more than the 4 .*; give fewer, or first pip install faiss-cpu=="):
+    with pytest.raises(InputError, match=r"data: 5 pictures are more than the 4 .*;.* pip install faiss-cpu=="):
         nearest_others(features(5), 2, exact=4)
 
 
