@@ -14,7 +14,7 @@ from sklearn.manifold import TSNE
 from simsiam_tf.data.decode import UnreadableImage, read_images
 from simsiam_tf.data.files import shown
 from simsiam_tf.errors import InputError
-from simsiam_tf.evaluation.features import Extractor, forward_batch
+from simsiam_tf.evaluation.features import Extractor
 from simsiam_tf.evaluation.knn import knn_predict
 from simsiam_tf.evaluation.neighbors import nearest
 from simsiam_tf.evaluation.protocol import choose
@@ -116,7 +116,7 @@ def _looked_at(folder, config):
 
 
 def _features(backbone, images, side):
-    return Extractor(backbone)(images.batches(forward_batch(side), crop=side))
+    return Extractor(backbone).of(images, side)
 
 
 def _pixels(images, side):
