@@ -4,7 +4,7 @@ import pytest
 
 from simsiam_tf.callbacks.energy import EnergyMeter
 from simsiam_tf.cli.table import print_result
-from simsiam_tf.evaluation.energy import car_km, carbon_kg
+from simsiam_tf.evaluation.energy import car_km, carbon_kg, used
 from simsiam_tf.runs.result import energy
 
 
@@ -43,3 +43,13 @@ def test_totals_are_of_the_epochs_that_were_measured():
 def test_it_stands_below_the_table(result, text, capsys):
     print_result(result)
     assert capsys.readouterr().out == f"{text}\n"
+
+
+def test_runs_are_told_together():
+    runs = [{"energy_kwh": 1.5, "carbon_kg": 0.3}, {"energy_kwh": 0.5, "gpu_energy_kwh": 0.25}, {"loss": 1.0}]
+    measured = "2 kWh in the training of 2 of 3 runs, 0.25 of it measured on the GPU, "
+    assert used(runs) == f"{measured}0.3 kg of CO2 of 1 of them, as a car's 2.78 km"
+    assert used(runs, 150) == f"{measured}0.3 kg of CO2 at 150 g for a kWh, as a car's 2.78 km"
+    assert used(runs[1:2]) == "0.5 kWh, 0.25 of it measured on the GPU"
+    assert used([{"energy_kwh": 266.5}], 150).endswith(", 40 kg of CO2 at 150 g for a kWh, as a car's 370 km")
+    assert used(runs[2:]) is None

@@ -62,7 +62,9 @@ def _parser():
     parser.add_argument("--title", type=str, default=None, help="of the page")
     details = "runs at most whose images are looked at: a minute for each or less"
     parser.add_argument("--details", type=int, default=3, help=details)
-    parser.add_argument("--carbon_intensity", type=float, default=None, help="g of CO2 for a kWh")
+    parser.add_argument(
+        "--carbon_intensity", type=float, default=None, help="g of CO2 for a kWh; default: the runs' own"
+    )
     return parser
 
 

@@ -13,8 +13,9 @@ from rich.table import Table
 from simsiam_tf.atomic import replacing
 from simsiam_tf.cli import BAD_INPUT, DONE
 from simsiam_tf.errors import InputError
+from simsiam_tf.evaluation.energy import used
 from simsiam_tf.experiments import tables
-from simsiam_tf.experiments.results import Results, figure
+from simsiam_tf.experiments.results import Results
 from simsiam_tf.experiments.study import Study
 from simsiam_tf.experiments.sweep import Sweep
 from simsiam_tf.settings import files, yaml_files
@@ -71,9 +72,9 @@ def _show(study, cells, results, output):
             shown.add_row(*(f"[bold]{text.strip('*')}[/bold]" if text.startswith("**") else text for text in row))
         if body:
             Console().print(shown)
-    used = [kwh for run in (results.find(cell.config) for cell in cells) if run and (kwh := figure(run, "energy_kwh"))]
-    if used:
-        print(f"energy: {sum(used):.3g} kWh in {len(used)} of {len(cells)} runs")
+    found = [results.find(cell.config) for cell in cells]
+    if energy := used([run["figures"] if run else {} for run in found]):
+        print(f"energy: {energy}")
     path = output / "table.md"
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:

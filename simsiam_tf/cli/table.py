@@ -7,7 +7,7 @@ from textwrap import fill
 from rich.console import Console
 from rich.table import Table
 
-from simsiam_tf.evaluation.energy import car_km
+from simsiam_tf.evaluation.energy import used
 from simsiam_tf.evaluation.forecast import sentence
 from simsiam_tf.experiments.study import CLASSIFIERS
 from simsiam_tf.runs.evaluate import TITLES
@@ -39,8 +39,8 @@ def print_result(result: dict) -> None:
         print(fill(sentence(result["forecast"]), WIDTH))
     if "verdict" in result:
         print(fill(f"training: {result['verdict']}", WIDTH))
-    if "energy_kwh" in result:
-        print(fill(energy(result), WIDTH))
+    if energy := used([result]):
+        print(fill(f"energy: {energy}", WIDTH))
 
 
 def print_diagnoses(diagnoses) -> None:
@@ -61,18 +61,6 @@ def print_diagnoses(diagnoses) -> None:
             print(fill(f"{each.name}: {sentence(each.forecast)}", WIDTH))
         if each.missing:
             print(fill(f"{each.name}: no projections: {each.missing}", WIDTH))
-
-
-def energy(result: dict) -> str:
-    """What the training used, and, where the carbon intensity is known, what that comes to."""
-    gpu, carbon = result.get("gpu_energy_kwh"), result.get("carbon_kg")
-    parts = [
-        f"energy: {result['energy_kwh']:.3g} kWh",
-        f"{gpu:.3g} of it measured on the GPU" if gpu else "an estimate",
-    ]
-    if carbon is not None:
-        parts.append(f"{carbon:.3g} kg of CO2, as a car's {car_km(carbon):.3g} km")
-    return ", ".join(parts)
 
 
 def _print_table(result):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from simsiam_tf.evaluation.energy import car_km, carbon_kg
+from simsiam_tf.evaluation.energy import used
 from simsiam_tf.experiments import tables
 from simsiam_tf.experiments.results import figure, shown_outcome
 from simsiam_tf.experiments.study import Study
@@ -49,7 +49,7 @@ def html(title: str, records: list[Record], studies: list[StudyTables], details,
 
     Args:
         details: (name, `pictures.Details`) of each run that was looked at.
-        intensity: g of CO2 for a kWh, or None.
+        intensity: g of CO2 for a kWh; None: what the runs themselves say.
     """
     found = groups(records)
     drawn, bars = plots.curves(found), plots.fractions(found)
@@ -69,7 +69,7 @@ def html(title: str, records: list[Record], studies: list[StudyTables], details,
         details=details,
         markup=Markup,
         palette=plots.PALETTE,
-        energy=energy(records, intensity),
+        energy=used([record.figures for record in records], intensity),
     )
 
 
@@ -84,18 +84,6 @@ def run_row(record: Record, records: list[Record]) -> list[str]:
     known = [(key, figure(record.result, key)) for key in _columns(records)]
     values = ["" if value is None else COLUMNS[key][1](value) for key, value in known]
     return [record.name, method, str(record.seed), shown_outcome(record.result), *values]
-
-
-def energy(records: list[Record], intensity: float | None) -> str | None:
-    """What all runs together have used, as far as it was measured."""
-    used = [record.figures["energy_kwh"] for record in records if "energy_kwh" in record.figures]
-    if not used:
-        return None
-    text = f"{sum(used):.3g} kWh in {len(used)} of {len(records)} runs, their evaluation apart"
-    if intensity is None:
-        return text
-    kg = carbon_kg(sum(used), intensity)
-    return f"{text}; {kg:.3g} kg of CO2 at {intensity:g} g for a kWh, as a car's {car_km(kg):.3g} km"
 
 
 def _columns(records):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from simsiam_tf.cli.sweep import parser
+from simsiam_tf.cli.sweep import _show, parser
 from simsiam_tf.experiments import tables
 from simsiam_tf.experiments.results import Results, file_name
 from simsiam_tf.experiments.study import Study
@@ -120,3 +120,13 @@ def test_a_row_with_one_run_is_not_set_in_bold(study, tmp_path):
     table, _ = tables.markdown(*study).split("\n\n")
     assert "| bad | 50.0 |" in table
     assert "| good | **81.0 ± 1.0** |" in table
+
+
+def test_a_sweep_says_what_it_has_used(study, tmp_path, capsys):
+    for cell, more in zip(study[1][:2], ({"carbon_kg": 0.54}, {"gpu_energy_kwh": 0.5}), strict=True):
+        path = tmp_path / file_name(cell.config)
+        result = json.loads(path.read_text())
+        path.write_text(json.dumps(result | {"figures": result["figures"] | {"energy_kwh": 1.5} | more}))
+    _show(*study, tmp_path)
+    said = "energy: 3 kWh in the training of 2 of 9 runs, 0.5 of it measured on the GPU, 0.54 kg of CO2 of 1 of them, "
+    assert said + "as a car's 5 km\n" in capsys.readouterr().out

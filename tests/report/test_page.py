@@ -13,7 +13,7 @@ from PIL import Image
 
 from simsiam_tf.cli import main as cli
 from simsiam_tf.report import pictures, text
-from simsiam_tf.report.page import energy, html
+from simsiam_tf.report.page import html
 from simsiam_tf.report.pictures import details
 from simsiam_tf.report.records import of_folders
 
@@ -139,12 +139,12 @@ def test_names_are_text(record):
     assert "&amp;amp;" in page
 
 
-def test_energy_of_all_runs(record):
-    assert energy([record(energy_kwh=1.5), record(energy_kwh=0.5), record()], None) == (
-        "2 kWh in 2 of 3 runs, their evaluation apart"
-    )
-    assert energy([record(energy_kwh=266.5)], 150).endswith("; 40 kg of CO2 at 150 g for a kWh, as a car's 370 km")
-    assert energy([record()], 150) is None
+def test_energy_is_that_of_all_runs_with_their_own_carbon(record):
+    records = [record(energy_kwh=1.5, carbon_kg=0.3), record(energy_kwh=0.5, carbon_kg=0.1)]
+    said = "2 kWh in the training of 2 of 2 runs, an estimate, "
+    assert f"<p>{said}0.4 kg of CO2, as a car's 3.7 km.</p>" in html("x", records, [], []).replace("&#39;", "'")
+    assert f"<p>{said}1 kg of CO2 at 500 g for a kWh" in html("x", records, [], [], 500)
+    assert "Energy" not in html("x", [record()], [], [], 150)
 
 
 def test_tables_for_spreadsheets_and_papers(record):
