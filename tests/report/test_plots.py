@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from simsiam_tf.report import plots
+from simsiam_tf.report.bars import bars
+from simsiam_tf.report.compared import of_groups
 from simsiam_tf.report.records import groups
 
 
@@ -32,8 +34,8 @@ def test_only_what_was_measured_has_a_chart(record):
 
 
 def test_charts_are_xml_with_ids_of_their_own_in_the_pages_ink(record):
-    found = [record("one & <two>"), record("other", optimizer__learning_rate=3)]
-    drawn = [*plots.curves(groups(found)).values(), *plots.fractions(groups(found)).values()]
+    found = groups([record("one & <two>"), record("other", optimizer__learning_rate=3)])
+    drawn = [*plots.curves(found).values(), *bars(of_groups(found)[0], plots.colours(found)).values()]
     drawn.append(plots.spectrum({"trained": np.array([3.0, 1.0, 0.0])}))
     drawn.append(plots.confusion(np.eye(3, dtype=int), list("abc")))
     for each in drawn:
@@ -42,17 +44,6 @@ def test_charts_are_xml_with_ids_of_their_own_in_the_pages_ink(record):
         assert "currentColor" in each
     used = [set(re.findall(r"url\(#([^)]+)\)", each)) for each in drawn]
     assert sum(map(len, used)) == len(set().union(*used))
-
-
-def test_bars_are_means_over_seeds(record):
-    half = {"encoder": [{"fraction": 1.0, "knn_accuracy": 0.7}, {"fraction": 0.1, "knn_accuracy": 0.5}]}
-    found = groups([record("a", seed=0), record("a", seed=1, by_fraction=half)])
-    (bars,) = plots.fractions(found).values()
-    assert "a 60.0 % with 100 %, 40.0 % with 10 %; raw pixels 20.0 % with 100 %" in bars
-    other = groups([*found[0].records, record("b", data__name="other")])
-    assert "raw pixels" not in plots.fractions(other)["knn_accuracy"]
-    only = {"encoder": half["encoder"][:1]}
-    assert plots.fractions(groups([record(by_fraction=only)])) == {}
 
 
 def test_many_classes_make_no_larger_matrix():
