@@ -35,13 +35,14 @@ STYLE = {
     "legend.frameon": False,
     "axes.prop_cycle": mpl.cycler(color=PALETTE),
 }
-# Key of an epoch or a look: title, the limits "at risk" and "collapsed".
+# Key of an epoch or a look: title, axis, the limits "at risk" and "collapsed".
 CURVES = {
-    "loss": ("loss", None),
-    "knn_accuracy": ("kNN accuracy on test images", None),
-    "val_accuracy": ("accuracy on held-out labels", None),
-    **{key: (title, limits) for key, (title, _, limits) in LOOKS.items()},
+    "loss": ("loss", "", None),
+    "knn_accuracy": ("kNN of the monitor", "accuracy on test images", None),
+    "val_accuracy": ("accuracy on held-out labels", "", None),
+    **LOOKS,
 }
+MONITOR = {"evaluation.neighbors": 200, "evaluation.temperature": 0.1}  # KNNMonitor's own, where the setting is auto
 MOST_CLASSES = 40
 _marks = itertools.count()
 
@@ -55,12 +56,40 @@ def curves(groups: list[Group]) -> dict[str, str]:
     """{key: SVG} of what changes while runs are trained: the mean over seeds, and a band of one deviation."""
     of_group = colours(groups)
     found = {}
-    for key, (title, limits) in CURVES.items():
+    for key, (title, axis, limits) in CURVES.items():
         lines = [(group.name, *_over_seeds(group, key)) for group in groups[: len(PALETTE)]]
         lines = [line for line in lines if len(line[1])]
         if lines:
-            found[key] = _curve(key, title, limits, lines, of_group)
+            axis = axis.format(channels=_channels(groups))
+            found[key] = _curve(key, title, axis, limits, lines, of_group)
     return found
+
+
+def monitored(groups: list[Group]) -> str | None:
+    """How the kNN accuracies over epochs were measured, which may be another way than that of the tables."""
+    found = [
+        record.result["configuration"]
+        for group in groups
+        for record in group.records
+        if any("knn_accuracy" in row for row in record.result["epochs"])
+    ]
+    if not found:
+        return None
+    k, t = (
+        " or ".join(dict.fromkeys(f"{own if each.get(key, 'auto') == 'auto' else each[key]:g}" for each in found))
+        for key, own in MONITOR.items()
+    )
+    banks = " or ".join(dict.fromkeys(f"{each['monitor.knn_bank']:,}" for each in found if "monitor.knn_bank" in each))
+    text = f"The monitor's kNN has k = {k}, T = {t}" + (f" and at most {banks} training images" if banks else "")
+    auto = any("auto" in (each.get(key, "auto") for key in MONITOR) for each in found)
+    return f"{text}; that of the tables chooses k and T and has all of them." if auto else f"{text}."
+
+
+def _channels(groups):
+    """Of the projections; nothing where groups differ."""
+    looks = [look for group in groups for record in group.records for look in record.result.get("looks", ())[:1]]
+    counts = {f"{look['channels']:g}" for look in looks if "channels" in look}
+    return counts.pop() if len(counts) == 1 else "the"
 
 
 def _over_seeds(group, key):
@@ -80,7 +109,7 @@ def _points(result, key):
     return {look["step"] / steps: look[key] for look in result.get("looks", ()) if key in look}
 
 
-def _curve(key, title, limits, lines, of_group):
+def _curve(key, title, label, limits, lines, of_group):
     with mpl.rc_context(STYLE):
         figure, axis = empty(5.2, 3.0 + 0.09 * len(lines))
         for name, x, mean, deviation in lines:
@@ -96,7 +125,7 @@ def _curve(key, title, limits, lines, of_group):
             axis.yaxis.set_minor_formatter(NullFormatter())
         if key.endswith("accuracy"):
             axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axis.set(title=title, xlabel="epoch")
+        axis.set(title=title, xlabel="epoch", ylabel=label)
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         if len(lines) > 1:
             legend(figure, [line[0] for line in lines])
