@@ -69,11 +69,9 @@ def _parser():
 
 
 def _study(name, options):
-    from simsiam_tf.experiments import tables
     from simsiam_tf.experiments.results import Results
     from simsiam_tf.experiments.study import Study
-    from simsiam_tf.report.page import StudyTables
-    from simsiam_tf.report.records import of_study
+    from simsiam_tf.report import compared, records
 
     try:
         study = Study.read(yaml_files.find(name, "studies"))
@@ -81,7 +79,7 @@ def _study(name, options):
         raise InputError(f"RUN_OR_STUDY: {name} is neither a folder nor a study ({error}); give one") from error
     data = [f"--data.path={options.data}"] if options.data else []
     cells, results = study.cells(sweep_parser, data)[1], Results(Path(options.results))
-    return StudyTables(study, tables.lines(study, cells, results)), of_study(study, cells, results)
+    return compared.of_study(study, cells, results), records.of_study(study, cells, results)
 
 
 def _content(options, records, studies):
@@ -97,5 +95,5 @@ def _content(options, records, studies):
 
     finished = [record for record in records if record.folder and (record.folder / "backbone.keras").is_file()]
     looked = [(record.name, details(record.folder)) for record in finished[: options.details]]
-    title = studies[0].study.title if studies else f"{len(records)} runs" if len(records) > 1 else records[0].name
+    title = studies[0].title if studies else f"{len(records)} runs" if len(records) > 1 else records[0].name
     return html(options.title or title, records, studies, looked, options.carbon_intensity)

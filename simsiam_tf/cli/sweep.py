@@ -63,7 +63,10 @@ def parser():
 def _show(study, cells, results, output):
     """Print the study's tables; write them as Markdown beside its runs."""
     rows = tables.lines(study, cells, results)
-    found = {study.title: tables.table(study, rows), "Differences": tables.differences(study, rows)}
+    found = {
+        study.title: tables.table(study.columns, rows),
+        "Differences": tables.differences(study.compared, rows),
+    }
     for title, (header, body) in found.items():
         shown = Table(title=title)
         for index, text in enumerate(header):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from simsiam_tf.experiments.results import Results, figure, shown_outcome
-from simsiam_tf.experiments.statistics import Sample, bonferroni, difference, highlighted, welch
+from simsiam_tf.experiments.statistics import Difference, Sample, bonferroni, difference, highlighted, welch
 from simsiam_tf.experiments.study import BASELINES, Cell, Study
 
 TITLES = {
@@ -47,37 +48,44 @@ def lines(study: Study, cells: list[Cell], results: Results) -> list[Line]:
     """
     found = {row.name: [results.find(cell.config) for cell in cells if cell.row == row.name] for row in study.rows}
     samples = {
-        name: {column: sample(figure(run, column) for run in runs if run) for column in study.columns}
+        name: {column: sample_of([figure(run, column) for run in runs if run]) for column in study.columns}
         for name, runs in found.items()
     }
     for key, name in BASELINES.items():
         samples[name] = {
-            column: sample(figure(run, f"{key}/{column}") for run in next(iter(found.values())) if run)
-            for column in filter(_is_accuracy, study.columns)
+            column: sample_of([figure(run, f"{key}/{column}") for run in next(iter(found.values())) if run])
+            for column in filter(is_accuracy, study.columns)
         }
         found[name] = []
-    best = {name: set() for name in found}
-    for column in filter(_is_accuracy, study.columns):
-        known = {name: each[column] for name, each in samples.items() if each.get(column) is not None}
-        known = {name: sample for name, sample in known.items() if sample.sd is not None}  # a single run is no test
-        for name, bold in zip(known, highlighted(list(known.values())) if known else [], strict=True):
-            best[name] |= {column} if bold else set()
     papers = {row.name: row.paper for row in study.rows}
-    return [
-        Line(name, samples[name], papers.get(name, {}), best[name], outcomes(runs))
+    rows = [
+        Line(name, samples[name], papers.get(name, {}), set(), outcomes(runs))
         for name, runs in found.items()
         if name in papers or any(samples[name].values())
     ]
+    return with_best(study.columns, rows)
 
 
-def table(study: Study, rows: list[Line]) -> tuple[list[str], list[list[str]]]:
+def with_best(columns: Sequence[str], rows: list[Line]) -> list[Line]:
+    """The same lines, told in which columns of accuracies nothing is significantly better; a single run is no test."""
+    best: list[set[str]] = [set() for _ in rows]
+    for column in filter(is_accuracy, columns):
+        known = {
+            i: sample for i, row in enumerate(rows) if (sample := row.samples.get(column)) and sample.sd is not None
+        }
+        for i, bold in zip(known, highlighted(list(known.values())) if known else [], strict=True):
+            best[i] |= {column} if bold else set()
+    return [dataclasses.replace(row, best=each) for row, each in zip(rows, best, strict=True)]
+
+
+def table(columns: Sequence[str], rows: list[Line]) -> tuple[list[str], list[list[str]]]:
     """Titles and text cells; what is as good as the best stands between ** and **."""
-    papers = [column for column in study.columns if any(column in row.paper for row in rows)]
-    header = ["", *map(title, study.columns), *(f"paper: {title(column)}" for column in papers), "runs"]
+    papers = [column for column in columns if any(column in row.paper for row in rows)]
+    header = ["", *map(title, columns), *(f"paper: {title(column)}" for column in papers), "runs"]
     body = [
         [
             row.name,
-            *(_text(column, row.samples.get(column), column in row.best) for column in study.columns),
+            *(_text(column, row.samples.get(column), column in row.best) for column in columns),
             *(row.paper.get(column, "") for column in papers),
             row.outcomes,
         ]
@@ -86,34 +94,52 @@ def table(study: Study, rows: list[Line]) -> tuple[list[str], list[list[str]]]:
     return header, body
 
 
-def differences(study: Study, rows: list[Line]) -> tuple[list[str], list[list[str]]]:
-    """Each row against the first in the study's columns to compare: titles and text cells; none where nothing varies.
+@dataclass(frozen=True)
+class Comparison:
+    """A row against the first, in one column; interval and p-value hold for all comparisons together."""
+
+    name: str
+    column: str
+    found: Difference
+    p_value: float
+
+
+def comparisons(compared: Sequence[str], rows: list[Line]) -> list[Comparison]:
+    """Each row against the first in the columns to compare; none where nothing varies.
 
     Intervals and p-values are Welch's, two-sided, and hold for all m comparisons together (Bonferroni): intervals of
     1 - 0.05 / m, p times m.
     """
     first, *others = rows
     pairs = [
-        (row.name, column, row.samples.get(column), first.samples.get(column))
-        for row in others
-        for column in study.compared
+        (row.name, column, row.samples.get(column), first.samples.get(column)) for row in others for column in compared
     ]
     pairs = [pair for pair in pairs if all(sample is not None and sample.sd is not None for sample in pair[2:])]
-    if not pairs:
-        return [], []
-    m, body = len(pairs), []
     p_values = [min(1.0, 2 * welch(*sorted(pair[2:], key=lambda sample: -sample.mean))) for pair in pairs]
-    for (name, column, *pair), p in zip(pairs, bonferroni(p_values).p_values, strict=True):
-        found = difference(*pair, confidence=1 - 0.05 / m)
-        interval = f"{100 * found.low:+.1f} to {100 * found.high:+.1f}"
-        body.append([name, title(column), f"{100 * found.mean:+.1f}", interval, f"{p:.2g}", found.verdict])
-    return [f"against {first.name}", "", "difference", "95 % interval", f"p x {m}", ""], body
+    return [
+        Comparison(name, column, difference(*pair, confidence=1 - 0.05 / len(pairs)), p)
+        for (name, column, *pair), p in zip(pairs, bonferroni(p_values).p_values, strict=True)
+    ]
+
+
+def differences(compared: Sequence[str], rows: list[Line]) -> tuple[list[str], list[list[str]]]:
+    """The comparisons as titles and text cells; both empty where there are none."""
+    made, body = comparisons(compared, rows), []
+    for each in made:
+        mean, low, high = (f"{100 * value:+.1f}" for value in (each.found.mean, each.found.low, each.found.high))
+        body.append(
+            [each.name, title(each.column), mean, f"{low} to {high}", f"{each.p_value:.2g}", each.found.verdict]
+        )
+    header = [f"against {rows[0].name}", "", "difference", "95 % interval", f"p x {len(made)}", ""]
+    return (header, body) if made else ([], [])
 
 
 def markdown(study: Study, cells: list[Cell], results: Results) -> str:
     """Both tables, as the pages of the documentation have them."""
     rows = lines(study, cells, results)
-    return "\n".join(_markdown(*each) for each in (table(study, rows), differences(study, rows)) if each[0])
+    return "\n".join(
+        _markdown(*each) for each in (table(study.columns, rows), differences(study.compared, rows)) if each[0]
+    )
 
 
 def title(column: str) -> str:
@@ -125,27 +151,28 @@ def title(column: str) -> str:
     return f"{text} ({row})" if row and not name.startswith(row) else text
 
 
-def sample(values: Iterable[float | None]) -> Sample | None:
-    """Of those that are known and finite."""
+def sample_of(values: Iterable[float | None]) -> Sample | None:
+    """Of the values that are there and finite; None where there are none."""
     finite = [value for value in values if value is not None and math.isfinite(value)]
     return Sample.of(finite) if finite else None
 
 
-def _is_accuracy(column):
+def is_accuracy(column: str) -> bool:
+    """Whether it is shown in %, and more of it is better."""
     return column.partition("@")[0].endswith("accuracy")
 
 
 def _text(column, sample, bold):
     if sample is None:
         return "-"
-    scale, digits = (100, 1) if _is_accuracy(column) else (1, 1 if sample.mean >= 10 else 2)
+    scale, digits = (100, 1) if is_accuracy(column) else (1, 1 if sample.mean >= 10 else 2)
     text = f"{scale * sample.mean:.{digits}f}"
     text += "" if sample.sd is None else f" ± {scale * sample.sd:.{digits}f}"
     return f"**{text}**" if bold else text
 
 
 def outcomes(runs: list[dict | None]) -> str:
-    """How many results of each kind, such as "2 healthy, 1 collapsed"; None is one that is missing."""
+    """Of results, such as "2 collapsed, 1 missing"."""
     if runs and not any(runs):
         return "not measured"
     kinds = [shown_outcome(run) if run else "missing" for run in runs]

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from markupsafe import Markup
 
 from simsiam_tf.evaluation.energy import used
-from simsiam_tf.experiments import tables
 from simsiam_tf.experiments.results import figure, shown_outcome
-from simsiam_tf.experiments.study import Study
 from simsiam_tf.pages import page
 from simsiam_tf.report import plots
+from simsiam_tf.report.bars import bars
+from simsiam_tf.report.compared import Compared, of_groups
 from simsiam_tf.report.records import Record, differences, groups
 from simsiam_tf.report.words import summary
 
-MOST_SUMMARIES, MOST_COMPARED = 12, 12
+MOST_SUMMARIES = 12
 # Figures of a run in the table of all runs: key, heading, how it is written.
 COLUMNS = {
     "knn_accuracy": ("kNN", lambda value: f"{100 * value:.1f} %"),
@@ -31,20 +29,7 @@ COLUMNS = {
 }
 
 
-@dataclass(frozen=True)
-class StudyTables:
-    """A study, and what is known of its rows."""
-
-    study: Study
-    lines: list[tables.Line]
-
-    def tables(self) -> list[tuple[list[str], list[list[str]]]]:
-        """(header, body) of its table and of the differences from its first row."""
-        both = tables.table(self.study, self.lines), tables.differences(self.study, self.lines)
-        return [table for table in both if table[0]]
-
-
-def html(title: str, records: list[Record], studies: list[StudyTables], details, intensity=None) -> str:
+def html(title: str, records: list[Record], studies: list[Compared], details, intensity=None) -> str:
     """The page.
 
     Args:
@@ -52,7 +37,9 @@ def html(title: str, records: list[Record], studies: list[StudyTables], details,
         intensity: g of CO2 for a kWh; None: what the runs themselves say.
     """
     found = groups(records)
-    drawn, bars = plots.curves(found), plots.fractions(found)
+    shown, colours = found[: len(plots.PALETTE)], plots.colours(found)
+    compared = [*studies, *of_groups([group for group in found if group.records[0].row is None])]
+    labels = [(each.title, list(bars(each, colours).values())) for each in of_groups(shown)]
     return page(
         "report.html",
         title=title,
@@ -61,11 +48,13 @@ def html(title: str, records: list[Record], studies: list[StudyTables], details,
         rows=[(record, run_row(record, records)) for record in records],
         summaries=[(group, summary(group.records)) for group in found[:MOST_SUMMARIES]],
         left_out=max(0, len(found) - MOST_SUMMARIES),
-        studies=[(each.study, each.tables()) for each in studies],
-        curves={key: Markup(each) for key, each in drawn.items()},
-        bars={key: Markup(each) for key, each in bars.items()},
-        groups=found[:MOST_COMPARED],
-        differences=differences(found[:MOST_COMPARED]) if len(found) > 1 else [],
+        compared=[(each, each.tables()) for each in compared],
+        curves=list(plots.curves(shown).values()),
+        labels=[(title, charts) for title, charts in labels if charts],
+        monitored=plots.monitored(shown),
+        groups=shown,
+        drawn=f"The first {len(shown)} of {len(found)} configurations." if len(found) > len(shown) else None,
+        differences=differences(shown) if len(found) > 1 else [],
         details=details,
         markup=Markup,
         palette=plots.PALETTE,

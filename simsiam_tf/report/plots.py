@@ -9,17 +9,17 @@ import re
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 
-from simsiam_tf.experiments.study import BASELINES, CLASSIFIERS
 from simsiam_tf.report.records import Group
 from simsiam_tf.runs.curves import LOOKS
 
 INK = "#123456"  # stands for the colour of the text until the SVG is written
-# Seen on white and on black.
-PALETTE = ["#4c86c6", "#e08a2e", "#4ca64c", "#d0554f", "#9a76c4", "#a5765f", "#d585bd", "#8a8a8a", "#a6a639", "#3fb0bd"]
-BASELINE_COLOURS = {"raw pixels": "#777777", "untrained encoder": "#aaaaaa"}
+# Seen on white and on black, and none of them gray: that is for what is not trained.
+PALETTE = ["#4c86c6", "#e08a2e", "#4ca64c", "#d0554f", "#9a76c4", "#a5765f"]
+PALETTE += ["#d585bd", "#a6a639", "#3fb0bd", "#b83280", "#2a9178", "#5b5bd6"]
 STYLE = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -35,26 +35,61 @@ STYLE = {
     "legend.frameon": False,
     "axes.prop_cycle": mpl.cycler(color=PALETTE),
 }
-# Key of an epoch or a look: title, the limits "at risk" and "collapsed".
+# Key of an epoch or a look: title, axis, the limits "at risk" and "collapsed".
 CURVES = {
-    "loss": ("loss", None),
-    "knn_accuracy": ("kNN accuracy on test images", None),
-    "val_accuracy": ("accuracy on held-out labels", None),
-    **{key: (title, limits) for key, (title, _, limits) in LOOKS.items()},
+    "loss": ("loss", "", None),
+    "knn_accuracy": ("kNN of the monitor", "accuracy on test images", None),
+    "val_accuracy": ("accuracy on held-out labels", "", None),
+    **LOOKS,
 }
-MOST_LINES, MOST_CLASSES = 12, 40
+MONITOR = {"evaluation.neighbors": 200, "evaluation.temperature": 0.1}  # KNNMonitor's own, where the setting is auto
+MOST_CLASSES = 40
 _marks = itertools.count()
+
+
+def colours(groups: list[Group]) -> dict[str, str]:
+    """{name: colour}, the same in all charts; of no more groups than there are colours."""
+    return {group.name: colour for group, colour in zip(groups, PALETTE, strict=False)}
 
 
 def curves(groups: list[Group]) -> dict[str, str]:
     """{key: SVG} of what changes while runs are trained: the mean over seeds, and a band of one deviation."""
+    of_group = colours(groups)
     found = {}
-    for key, (title, limits) in CURVES.items():
-        lines = [(group.name, *_over_seeds(group, key)) for group in groups[:MOST_LINES]]
+    for key, (title, axis, limits) in CURVES.items():
+        lines = [(group.name, *_over_seeds(group, key)) for group in groups[: len(PALETTE)]]
         lines = [line for line in lines if len(line[1])]
         if lines:
-            found[key] = _curve(key, title, limits, lines)
+            axis = axis.format(channels=_channels(groups))
+            found[key] = _curve(key, title, axis, limits, lines, of_group)
     return found
+
+
+def monitored(groups: list[Group]) -> str | None:
+    """How the kNN accuracies over epochs were measured, which may be another way than that of the tables."""
+    found = [
+        record.result["configuration"]
+        for group in groups
+        for record in group.records
+        if any("knn_accuracy" in row for row in record.result["epochs"])
+    ]
+    if not found:
+        return None
+    k, t = (
+        " or ".join(dict.fromkeys(f"{own if each.get(key, 'auto') == 'auto' else each[key]:g}" for each in found))
+        for key, own in MONITOR.items()
+    )
+    banks = " or ".join(dict.fromkeys(f"{each['monitor.knn_bank']:,}" for each in found if "monitor.knn_bank" in each))
+    text = f"The monitor's kNN has k = {k}, T = {t}" + (f" and at most {banks} training images" if banks else "")
+    auto = any("auto" in (each.get(key, "auto") for key in MONITOR) for each in found)
+    return f"{text}; that of the tables chooses k and T and has all of them." if auto else f"{text}."
+
+
+def _channels(groups):
+    """Of the projections; nothing where groups differ."""
+    looks = [look for group in groups for record in group.records for look in record.result.get("looks", ())[:1]]
+    counts = {f"{look['channels']:g}" for look in looks if "channels" in look}
+    return counts.pop() if len(counts) == 1 else "the"
 
 
 def _over_seeds(group, key):
@@ -74,11 +109,11 @@ def _points(result, key):
     return {look["step"] / steps: look[key] for look in result.get("looks", ()) if key in look}
 
 
-def _curve(key, title, limits, lines):
+def _curve(key, title, label, limits, lines, of_group):
     with mpl.rc_context(STYLE):
-        figure, axis = _figure(5.2, 3.0 + 0.09 * len(lines))
+        figure, axis = empty(5.2, 3.0 + 0.09 * len(lines))
         for name, x, mean, deviation in lines:
-            (line,) = axis.plot(x, mean, marker="." if len(x) <= 20 else None, label=name)
+            (line,) = axis.plot(x, mean, marker="." if len(x) <= 20 else None, label=name, color=of_group[name])
             if deviation is not None:
                 axis.fill_between(x, mean - deviation, mean + deviation, color=line.get_color(), alpha=0.2, linewidth=0)
         for limit, color, name in zip(limits or (), ("#e08a2e", "#d0554f"), ("at risk", "collapsed"), strict=False):
@@ -90,72 +125,24 @@ def _curve(key, title, limits, lines):
             axis.yaxis.set_minor_formatter(NullFormatter())
         if key.endswith("accuracy"):
             axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axis.set(title=title, xlabel="epoch")
+        axis.set(title=title, xlabel="epoch", ylabel=label)
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         if len(lines) > 1:
-            _legend(figure, [line[0] for line in lines])
+            legend(figure, [line[0] for line in lines])
         ends = "; ".join(f"{name} ends at {mean[-1]:.3g}" for name, _, mean, _ in lines)
         return svg(figure, f"{title} over epochs: {ends}")
 
 
-def fractions(groups: list[Group]) -> dict[str, str]:
-    """{classifier: SVG}: accuracy by share of the labels, the mean over seeds of each group, and of the baselines."""
-    tables = [[record.figures.get("by_fraction", {}) for record in group.records] for group in groups]
-    found = {group.name: _by_share(each, "encoder") for group, each in zip(groups[:MOST_LINES], tables, strict=False)}
-    if len({_data(record) for group in groups for record in group.records}) == 1:  # else they are of different images
-        found |= {name: _by_share([line for each in tables for line in each], key) for key, name in BASELINES.items()}
-    shares = sorted({share for each in found.values() for values in each.values() for share in values}, reverse=True)
-    shown = {key: title for key, title in CLASSIFIERS.items() if any(key in each for each in found.values())}
-    if len(shares) < 2:
-        return {}
-    return {
-        key: _bars(title, shares, {name: each[key] for name, each in found.items() if key in each})
-        for key, title in shown.items()
-    }
-
-
-def _data(record):
-    return str({key: value for key, value in record.result["configuration"].items() if key.startswith("data.")})
-
-
-def _bars(title, shares, bars):
-    with mpl.rc_context(STYLE):
-        figure, axis = _figure(5.2, 1.2 + 0.14 * len(bars) * len(shares) + 0.09 * len(bars))
-        for index, (name, values) in enumerate(bars.items()):
-            places = [shares.index(share) + (index + 0.5) * 0.85 / len(bars) for share in values]
-            color = BASELINE_COLOURS.get(name, PALETTE[index % len(PALETTE)])
-            axis.barh(places, list(values.values()), 0.85 / len(bars), label=name, color=color)
-        axis.set_yticks([place + 0.42 for place in range(len(shares))], [f"{100 * share:g} %" for share in shares])
-        axis.invert_yaxis()
-        axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axis.set(title=title, xlabel="test accuracy", ylabel="of the labels")
-        _legend(figure, list(bars))
-        said = "; ".join(
-            f"{name} {', '.join(f'{100 * values[share]:.1f} % with {100 * share:g} %' for share in values)}"
-            for name, values in bars.items()
-        )
-        return svg(figure, f"{title}: test accuracy by share of the labels: {said}")
-
-
-def _legend(figure, names):
+def legend(figure: Figure, names: list[str]) -> None:
+    """Below the chart."""
     columns = 2 if max(map(len, names)) > 24 else 3
     figure.legend(loc="outside lower center", ncols=columns, fontsize=7)
-
-
-def _by_share(tables, row):
-    """{classifier: {share: mean accuracy}} of one row of several evaluations."""
-    values: dict[str, dict[float, list[float]]] = {}
-    for line in (line for each in tables for line in each.get(row, [])):
-        for key in CLASSIFIERS:
-            if key in line:
-                values.setdefault(key, {}).setdefault(line["fraction"], []).append(line[key])
-    return {key: {share: float(np.mean(each)) for share, each in shares.items()} for key, shares in values.items()}
 
 
 def spectrum(values: dict[str, np.ndarray]) -> str:
     """Singular values of the features, as shares of the largest, by their rank."""
     with mpl.rc_context(STYLE):
-        figure, axis = _figure(5.2, 3.0)
+        figure, axis = empty(5.2, 3.0)
         for name, each in values.items():
             shares = np.maximum(np.asarray(each) / max(each[0], 1e-300), 1e-8)
             axis.plot(np.arange(1, len(shares) + 1), shares, label=name)
@@ -171,7 +158,7 @@ def confusion(counts: np.ndarray, names: list[str], by: str = "kNN") -> str:
     with mpl.rc_context(STYLE):
         few = len(names) <= MOST_CLASSES
         side = 1.6 + 0.34 * min(len(names), 20)
-        figure, axis = _figure(side, side)
+        figure, axis = empty(side, side)
         axis.grid(False)
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         axis.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="none")
@@ -186,7 +173,8 @@ def confusion(counts: np.ndarray, names: list[str], by: str = "kNN") -> str:
         return svg(figure, f"confusion matrix of {by} over {len(names)} classes, {100 * right:.1f} % right")
 
 
-def _figure(width, height):
+def empty(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure with one chart, of so many inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
 

@@ -27,12 +27,14 @@ class Record:
             is not finished there are no figures, and its outcome says so.
         folder: Its folder, if it is at hand.
         row: Of the study that it is of, which seeds share; None: of no study.
+        data: Name of its images.
     """
 
     name: str
     result: dict
     folder: Path | None = None
     row: str | None = None
+    data: str = ""
 
     @property
     def figures(self) -> dict:
@@ -49,6 +51,13 @@ class Group:
 
     name: str
     records: tuple[Record, ...]
+
+    @property
+    def images(self) -> str:
+        """The same for groups that were trained and tested on the same images."""
+        first = self.records[0]
+        settings = {key: value for key, value in first.result["configuration"].items() if key.startswith("data.")}
+        return json.dumps([first.data, settings], sort_keys=True)
 
 
 def of_folders(path: Path) -> list[Record]:
@@ -67,7 +76,7 @@ def of_study(study: Study, cells: list, results: Results) -> list[Record]:
     """The finished cells of a study."""
     found = [(cell, results.find(cell.config)) for cell in cells]
     return [
-        Record(cell.row, result, _if_there(cell.config.folder), f"{study.name}/{cell.row}")
+        Record(cell.row, result, _if_there(cell.config.folder), f"{study.name}/{cell.row}", _images(cell.config.data))
         for cell, result in found
         if result
     ]
@@ -77,6 +86,12 @@ def _if_there(folder):
     return folder if folder.is_dir() else None
 
 
+def _images(data):
+    if data.source == "tfds":
+        return data.name
+    return Path(data.path).name if data.path else data.source
+
+
 def groups(records: Iterable[Record]) -> list[Group]:
     """Seeds of one row, or of one configuration, together, in order of appearance; each under a name of its own.
 
@@ -84,7 +99,7 @@ def groups(records: Iterable[Record]) -> list[Group]:
     """
     found: dict[str, list[Record]] = {}
     for index, record in enumerate(records):
-        key = record.row or json.dumps(_settings(record), sort_keys=True)
+        key = record.row or json.dumps([record.data, _settings(record)], sort_keys=True)
         imported = record.folder is not None and (record.folder / "imported.pth.tar").is_file()
         if imported or not record.result["configuration"] or record.seed in {each.seed for each in found.get(key, ())}:
             key = str(index)
@@ -134,15 +149,15 @@ def _of_folder(folder):
         config = files.read(folder / "config.yaml")
     except InputError:
         return Record(folder.name, unread, folder)
+    images = _images(config.data)
     with suppress(InputError):
-        return Record(config.name, result_of(config, folder), folder)
+        return Record(config.name, result_of(config, folder), folder, data=images)
     free = marked(config, "free")
     unread["configuration"] = {key: value for key, value in files.flat(config).items() if key not in free}
     with suppress(OSError, ValueError, TypeError, KeyError):
         figures = json.loads((folder / "result.json").read_bytes()) if (folder / "result.json").is_file() else {}
         epochs, looks = rows_of(folder / "metrics.csv"), rows_of(folder / "collapse.csv")
         done = f"{int(epochs[-1]['epoch']) if epochs else 0} of {config.optimizer.epochs} epochs"
-        return Record(
-            config.name, unread | {"outcome": done, "figures": figures, "epochs": epochs, "looks": looks}, folder
-        )
-    return Record(config.name, unread, folder)
+        known = {"outcome": done, "figures": figures, "epochs": epochs, "looks": looks}
+        return Record(config.name, unread | known, folder, data=images)
+    return Record(config.name, unread, folder, data=images)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 
-from simsiam_tf.report.page import StudyTables, run_header, run_row
-from simsiam_tf.report.records import Record
+from simsiam_tf.report.compared import Compared, of_groups
+from simsiam_tf.report.page import run_header, run_row
+from simsiam_tf.report.records import Record, groups
 
 SPECIAL = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {"\\": r"\textbackslash{}"}
 SPECIAL |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "√": r"$\sqrt{}$"}
 
 
-def csv_text(records: list[Record], studies: list[StudyTables]) -> str:
+def csv_text(records: list[Record], studies: list[Compared]) -> str:
     """The tables of the studies, and that of the runs that are of none, an empty line between them."""
     text = io.StringIO()
     for index, (header, body) in enumerate(_tables(records, studies)):
@@ -24,7 +25,7 @@ def csv_text(records: list[Record], studies: list[StudyTables]) -> str:
     return text.getvalue()
 
 
-def latex_text(records: list[Record], studies: list[StudyTables]) -> str:
+def latex_text(records: list[Record], studies: list[Compared]) -> str:
     """The same as tabulars with the rules of booktabs; bold is bold."""
     parts = []
     for header, body in _tables(records, studies):
@@ -37,8 +38,8 @@ def latex_text(records: list[Record], studies: list[StudyTables]) -> str:
 
 
 def _tables(records, studies):
-    found = [table for each in studies for table in each.tables()]
     alone = [record for record in records if record.row is None]
+    found = [table for each in [*studies, *of_groups(groups(alone))] for table in each.tables()]
     return found + ([(run_header(alone), [run_row(record, alone) for record in alone])] if alone else [])
 
 

@@ -35,7 +35,7 @@ def summary(seeds: Sequence[Record]) -> list[str]:
         return _of_one(worst) + tried + [ONE_SEED] * (tried == [GOOD])
     results = [record.result for record in seeds]
     said = [f"Training of {len(seeds)} seeds: {tables.outcomes(results)}."]
-    samples = {name: tables.sample(figure(each, key) for each in results) for key, name in ACCURACIES.items()}
+    samples = {name: tables.sample_of(figure(each, key) for each in results) for key, name in ACCURACIES.items()}
     means = [f"{name} {_percent(sample)}" for name, sample in samples.items() if sample]
     said += [f"Mean ± standard deviation: {', '.join(means)}."] if means else []
     return [*said, f"Seed {worst.seed} did worst.", *_of_one(worst), *tried]

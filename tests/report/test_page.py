@@ -149,12 +149,12 @@ def test_energy_is_that_of_all_runs_with_their_own_carbon(record):
 
 def test_tables_for_spreadsheets_and_papers(record):
     records = [record("50 %_a", seed=1), record("b", outcome="collapsed")]
-    assert text.csv_text(records, []).splitlines() == [
+    assert text.csv_text(records, []).splitlines()[-3:] == [
         "run,method,seed,outcome,kNN,loss",
         "50 %_a,simsiam,1,healthy,50.0 %,-0.700",
         "b,simsiam,0,collapsed,50.0 %,-0.700",
     ]
-    lines = text.latex_text(records, []).splitlines()
+    lines = text.latex_text(records, []).split("\n\n")[-1].splitlines()
     assert lines[:3] == [r"\begin{tabular}{lrrrrr}", r"\toprule", r"run & method & seed & outcome & kNN & loss \\"]
     assert lines[4] == r"50 \%\_a & simsiam & 1 & healthy & 50.0 \% & -0.700 \\"
     assert text._latex("**1 ± 2**") == r"\textbf{1 $\pm$ 2}"

@@ -1,0 +1,60 @@
+"""Bars: accuracy by share of the labels, of encoders and of what they are judged beside."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+from matplotlib.ticker import PercentFormatter
+
+from simsiam_tf.experiments.study import BASELINES, CLASSIFIERS
+from simsiam_tf.report.compared import SUPERVISED, Compared
+from simsiam_tf.report.plots import INK, STYLE, empty, legend, svg
+
+BESIDE_COLOURS = dict(zip([*BASELINES.values(), SUPERVISED], ["#777777", "#aaaaaa", INK], strict=True))
+
+
+def bars(found: Compared, colours: dict[str, str]) -> dict[str, str]:
+    """{classifier: SVG}: means over seeds. The supervised network, trained end to end, is beside every classifier.
+
+    Args:
+        colours: Of the rows that are encoders.
+    """
+    *classifiers, end_to_end = CLASSIFIERS
+    supervised = _by_share(found, end_to_end)
+    drawn = {key: _by_share(found, key) | supervised for key in classifiers if _by_share(found, key)}
+    drawn = drawn or ({end_to_end: supervised} if supervised else {})
+    return {
+        key: _chart(CLASSIFIERS[key], rows, colours)
+        for key, rows in drawn.items()
+        if sum(map(len, rows.values())) > 1  # a bar alone says no more than its number
+    }
+
+
+def _by_share(found, classifier):
+    """{row: {share: accuracy}} of those that have any."""
+    columns = [(column, *column.partition("@")[::2]) for column in found.columns]
+    shares = [(column, float(share or 1)) for column, key, share in columns if key == classifier]
+    rows = {
+        line.name: {share: sample.mean for column, share in shares if (sample := line.samples.get(column))}
+        for line in found.lines
+    }
+    return {name: values for name, values in rows.items() if values}
+
+
+def _chart(title, rows, colours):
+    shares = sorted({share for values in rows.values() for share in values}, reverse=True)
+    with mpl.rc_context(STYLE):
+        figure, axis = empty(5.2, 1.2 + 0.14 * len(rows) * len(shares) + 0.09 * len(rows))
+        for index, (name, values) in enumerate(rows.items()):
+            places = [shares.index(share) + (index + 0.5) * 0.85 / len(rows) for share in values]
+            color = colours.get(name) or next(c for key, c in BESIDE_COLOURS.items() if name.startswith(key))
+            axis.barh(places, list(values.values()), 0.85 / len(rows), label=name, color=color)
+        axis.set_yticks([place + 0.42 for place in range(len(shares))], [f"{100 * share:g} %" for share in shares])
+        axis.invert_yaxis()
+        axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axis.set(title=title, xlabel="test accuracy", ylabel="of the labels")
+        legend(figure, list(rows))
+        said = "; ".join(
+            f"{name} {', '.join(f'{100 * values[share]:.1f} % with {100 * share:g} %' for share in values)}"
+            for name, values in rows.items()
+        )
+        return svg(figure, f"{title}: test accuracy by share of the labels: {said}")
