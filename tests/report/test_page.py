@@ -119,7 +119,8 @@ def test_views_are_counted(trained, count, words):
 
 
 def test_features_that_are_not_finite_leave_the_rest_of_the_page(trained, monkeypatch):
-    monkeypatch.setattr(pictures, "Extractor", lambda model: lambda batches: np.full((len(list(batches)), 3), np.nan))
+    nothing = SimpleNamespace(of=lambda images, side: np.full((len(images), 3), np.nan))
+    monkeypatch.setattr(pictures, "Extractor", lambda model: nothing)
     found = details(trained)
     assert found.views is not None
     assert "NaN or infinity" in found.missing
