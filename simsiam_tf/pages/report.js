@@ -31,19 +31,45 @@ for (const input of document.querySelectorAll("input[data-filter]")) {
     }
   });
 }
+const SHOWN = 64; // pixels of a picture beside the map
 for (const map of document.querySelectorAll(".map")) {
+  const chart = map.querySelector("svg"), dots = [...chart.querySelectorAll("circle")];
   const tip = map.querySelector(".tip"), picture = tip.querySelector("div"), words = tip.querySelector("span");
-  const side = Number(map.dataset.side), columns = Number(map.dataset.columns), sheet = map.querySelector("img").src;
-  map.addEventListener("pointermove", (event) => {
-    const dot = event.target.closest("circle");
-    tip.style.display = dot ? "block" : "none";
-    if (!dot) return;
-    const index = Number(dot.dataset.index), box = map.getBoundingClientRect();
-    picture.style.cssText = `width:${side}px;height:${side}px;background-image:url(${sheet});` +
-      `background-position:-${(index % columns) * side}px -${Math.floor(index / columns) * side}px`;
-    words.textContent = dot.getAttribute("aria-label");
-    tip.style.left = `${Math.min(event.clientX - box.left + 12, box.width - 120)}px`;
-    tip.style.top = `${event.clientY - box.top + 12}px`;
+  const columns = Number(map.dataset.columns), sheet = map.querySelector("img").src;
+  let chosen = -1;
+  const show = (index) => {
+    dots[chosen]?.classList.remove("on");
+    chosen = index;
+    tip.style.display = index < 0 ? "none" : "block";
+    if (index < 0) return;
+    const box = map.getBoundingClientRect(), at = dots[index].getBoundingClientRect();
+    dots[index].classList.add("on");
+    picture.style.cssText = `width:${SHOWN}px;height:${SHOWN}px;background-image:url(${sheet});` +
+      `background-size:${columns * SHOWN}px auto;` +
+      `background-position:-${(index % columns) * SHOWN}px -${Math.floor(index / columns) * SHOWN}px`;
+    words.textContent = dots[index].getAttribute("aria-label");
+    tip.style.left = tip.style.top = "0";
+    tip.style.left = `${Math.max(0, Math.min(at.right - box.left + 8, box.width - tip.offsetWidth))}px`;
+    tip.style.top = `${at.bottom - box.top + 8}px`;
+  };
+  const nearest = (event) => {
+    let found = -1, least = event.pointerType === "mouse" ? 10 : 24;
+    dots.forEach((dot, index) => {
+      const at = dot.getBoundingClientRect();
+      const far = Math.hypot(event.clientX - at.x - at.width / 2, event.clientY - at.y - at.height / 2);
+      if (far < least) [found, least] = [index, far];
+    });
+    return found;
+  };
+  chart.addEventListener("pointermove", (event) => { if (event.pointerType === "mouse") show(nearest(event)); });
+  chart.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") show(-1); });
+  document.addEventListener("pointerdown", (event) => show(chart.contains(event.target) ? nearest(event) : -1));
+  chart.addEventListener("focus", () => { if (chart.matches(":focus-visible") && chosen < 0) show(0); });
+  chart.addEventListener("blur", () => show(-1));
+  chart.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (step) show((chosen + step + dots.length) % dots.length);
+    else if (event.key === "Escape") show(-1);
+    if (step) event.preventDefault();
   });
-  map.addEventListener("pointerleave", () => { tip.style.display = "none"; });
 }

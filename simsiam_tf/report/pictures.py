@@ -28,7 +28,7 @@ from simsiam_tf.settings import files
 
 BANK, TESTED, MAPPED = 5000, 2000, 600  # images at most: to look among, to classify, on the map
 QUERIES, NEIGHBOURS = 8, 10
-TILE, DOT = 64, 40  # pixels of a picture in the rows of neighbours, and on the map
+TILE, DOT = 64, 32  # pixels of a picture in the rows of neighbours, and on the map
 log = logging.getLogger("simsiam_tf")
 
 
@@ -202,5 +202,5 @@ def _jpeg(pixels, side=None):
     if side and max(image.size) != side:
         way = Image.Resampling.BILINEAR if image.width > side else Image.Resampling.NEAREST
         image = image.resize((side, side), way)
-    image.save(data, "JPEG", quality=85)
+    image.save(data, "JPEG", quality=75)
     return data_uri(data.getvalue(), "image/jpeg")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import os
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -104,16 +107,38 @@ def groups(records: Iterable[Record]) -> list[Group]:
         if imported or not record.result["configuration"] or record.seed in {each.seed for each in found.get(key, ())}:
             key = str(index)
         found.setdefault(key, []).append(record)
-    names = [each[0].name for each in found.values()]
+    names = [_of_seeds(each) for each in found.values()]
+    places = _places([each[0] for each in found.values()])
+    names = [
+        name if names.count(name) == 1 else each[0].row or place or name
+        for name, place, each in zip(names, places, found.values(), strict=True)
+    ]
     return [
-        Group(each[0].name if names.count(each[0].name) == 1 else _longer_name(each[0]), tuple(each))
-        for each in found.values()
+        Group(f"{name} ({len(each)} seeds)" if len(each) > 1 and not each[0].row else name, tuple(each))
+        for name, each in zip(names, found.values(), strict=True)
     ]
 
 
-def _longer_name(record):
-    """With the study or the folder that it is of."""
-    return record.row or (f"{record.folder.parent.name}/{record.name}" if record.folder else record.name)
+def titles(records: list[Record]) -> list[str]:
+    """A name for each: where names repeat, with the seed of a study's run, else the folder."""
+    names, places = [record.name for record in records], _places(records)
+    return [
+        name if names.count(name) == 1 else f"{record.row}, seed {record.seed}" if record.row else place or name
+        for name, place, record in zip(names, places, records, strict=True)
+    ]
+
+
+def _of_seeds(records):
+    """What the names of seeds have in common: before "-seed0", if they are so named."""
+    common = {re.sub(r"[-_]?seed\d+(-[0-9a-f]{6})?$", "", record.name) for record in records}
+    return common.pop() if len(records) > 1 and len(common) == 1 and all(common) else records[0].name
+
+
+def _places(records):
+    """Of each record its folder, from the folder on that all have in common; "" where there is none."""
+    folders = [record.folder.resolve() for record in records if record.folder]
+    above = os.path.commonpath([folder.parent for folder in folders]) if folders else ""
+    return [str(record.folder.resolve().relative_to(above)) if record.folder else "" for record in records]
 
 
 def differences(found: list[Group]) -> list[tuple[str, list[str]]]:
@@ -149,9 +174,11 @@ def _of_folder(folder):
         config = files.read(folder / "config.yaml")
     except InputError:
         return Record(folder.name, unread, folder)
-    images = _images(config.data)
+    images, made = _images(config.data), {"date": _date(folder)}
     with suppress(InputError):
-        return Record(config.name, result_of(config, folder), folder, data=images)
+        result = result_of(config, folder)
+        return Record(config.name, result | {"made": result["made"] | made}, folder, data=images)
+    unread["made"] = made
     free = marked(config, "free")
     unread["configuration"] = {key: value for key, value in files.flat(config).items() if key not in free}
     with suppress(OSError, ValueError, TypeError, KeyError):
@@ -161,3 +188,9 @@ def _of_folder(folder):
         known = {"outcome": done, "figures": figures, "epochs": epochs, "looks": looks}
         return Record(config.name, unread | known, folder, data=images)
     return Record(config.name, unread, folder, data=images)
+
+
+def _date(folder):
+    """When the run was finished, or else begun."""
+    file = next(path for name in ("result.json", "config.yaml") if (path := folder / name).is_file())
+    return datetime.datetime.fromtimestamp(file.stat().st_mtime, datetime.UTC).date().isoformat()

@@ -1,8 +1,26 @@
 import copy
+import json
 
 import pytest
 
+from simsiam_tf.cli.sweep import parser
+from simsiam_tf.experiments.results import Results, file_name
+from simsiam_tf.experiments.study import Study
+from simsiam_tf.report import compared, records
 from simsiam_tf.report.records import Record
+from simsiam_tf.settings import files
+
+STUDY = """
+title: What a study asks
+base: digits
+seeds: [0, 1, 2]
+columns: [knn_accuracy, linear_accuracy, knn_accuracy@0.1, linear_accuracy@0.1, correlation_strength, relative_std]
+rows:
+  - {name: a row of a rather long name, paper: {knn_accuracy: 89.5, linear_accuracy: 91.1}}
+  - {name: as good, set: {optimizer.learning_rate: 0.5}}
+  - {name: no stop-gradient, set: {method.stop_gradient: false}}
+"""
+ACCURACIES = {"a row of a rather long name": (0.80, 0.82, 0.81), "as good": (0.80, 0.81, 0.80)}
 
 RESULT = {
     "configuration": {"seed": 0, "method.name": "simsiam", "optimizer.learning_rate": 0.1, "monitor.knn_epochs": 1},
@@ -42,3 +60,22 @@ def record():
         return Record(name, result, row=row)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory):
+    """(its table, its runs) of a study whose results are written down here."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "mine.yaml").write_text(STUDY)
+    read = Study.read(folder / "mine.yaml")
+    cells, results = read.cells(parser, [])[1], Results(folder)
+    for cell in cells:
+        accuracy = ACCURACIES.get(cell.row, (0.50, 0.52, 0.51))[cell.seed]
+        result = copy.deepcopy(RESULT) | {"configuration": files.flat(cell.config)}
+        for key in ("name", "output"):
+            del result["configuration"][key]
+        lines = [{"fraction": 0.1, "knn_accuracy": accuracy - 0.1, "linear_accuracy": accuracy - 0.05}]
+        result["figures"] |= {"knn_accuracy": accuracy, "linear_accuracy": accuracy + 0.02, "feature_std": 0.0441}
+        result["figures"] |= {"correlation_strength": 0.25, "by_fraction": {"encoder": lines}}
+        (folder / file_name(cell.config)).write_text(json.dumps(result))
+    return compared.of_study(read, cells, results), records.of_study(read, cells, results)

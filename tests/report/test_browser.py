@@ -1,5 +1,7 @@
 """The page in a real browser; where there is none, nothing is tested."""
 
+import base64
+import re
 import shutil
 
 import pytest
@@ -28,10 +30,11 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def page(trained, tmp_path_factory):
+def page(trained, study, tmp_path_factory):
+    """Six copies of a run, with what its images show, and a study of nine."""
     path = tmp_path_factory.mktemp("page") / "report.html"
-    (record,) = of_folders(trained)
-    path.write_text(html("digits", [record] * 6, [], [("run", details(trained))], 150))
+    (record,), (table, runs) = of_folders(trained), study
+    path.write_text(html("digits", [record] * 6 + runs, [table], [("run", details(trained))], 150))
     return path
 
 
@@ -65,13 +68,13 @@ def test_dark_and_print(browser, page):
 def test_columns_sort_and_rows_are_filtered(browser, page):
     opened(browser, page, 1200)
     rows = "[...document.querySelectorAll('#all-runs tbody tr')]"
-    browser.execute_script(f"{rows}.forEach((row, i) => row.cells[4].textContent = `${{i}}.5 %`)")
-    click = "document.querySelectorAll('#all-runs th button')[4].click();"
-    column = f"return {rows}.map(row => row.cells[4].textContent)"
+    browser.execute_script(f"{rows}.forEach((row, i) => row.cells[6].textContent = `${{i}}.5 %`)")
+    click = "document.querySelectorAll('#all-runs th button')[6].click();"
+    column = f"return {rows}.map(row => row.cells[6].textContent)"
     down = browser.execute_script(click + column)
-    assert down == [f"{i}.5 %" for i in range(5, -1, -1)]
+    assert down == [f"{i}.5 %" for i in range(14, -1, -1)]
     assert browser.execute_script(click + column) == down[::-1]
-    browser.find_element("css selector", "input[type=search]").send_keys("3.5 SIMSIAM")
+    browser.find_element("css selector", "input[type=search]").send_keys("13.5 SIMSIAM")
     assert browser.execute_script(f"return {rows}.filter(row => !row.hidden).length") == 1
 
 
@@ -88,3 +91,76 @@ def test_a_dot_of_the_map_shows_its_picture(browser, page):
     picture = browser.find_element("css selector", ".map .tip div")
     assert "data:image/jpeg" in picture.value_of_css_property("background-image")
     assert len(tip.text) > 3
+
+
+def test_a_tap_shows_a_picture_and_a_tap_elsewhere_hides_it(browser, page):
+    opened(browser, page, 390)
+    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    try:
+        tip = browser.find_element("css selector", ".map .tip")
+        dot = browser.find_element("css selector", ".map circle[data-index='42']")
+        browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", dot)
+        middle = "const at = arguments[0].getBoundingClientRect(); return [at.x + at.width / 2, at.y + at.height / 2]"
+        tapped(browser, *browser.execute_script(middle, dot))
+        assert tip.is_displayed()
+        assert tip.text == dot.get_attribute("aria-label")
+        box = "const at = arguments[0].getBoundingClientRect(); return [at.left, at.right]"
+        left, right = browser.execute_script(box, tip)
+        assert 0 <= left < right <= 390
+        top = browser.execute_script("return document.querySelector('.map').getBoundingClientRect().top")
+        tapped(browser, 200, top - 20)
+        assert not tip.is_displayed()
+    finally:
+        browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+
+
+def tapped(browser, x, y):
+    point = {"x": x, "y": y}
+    browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [point]})
+    browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def test_keys_go_through_the_map(browser, page):
+    from selenium.webdriver import ActionChains, Keys
+
+    opened(browser, page, 1200)
+    tip, words = browser.find_element("css selector", ".map .tip"), []
+    before = "const a = document.querySelector('.map').previousElementSibling; a.tabIndex = 0; a.focus()"
+    browser.execute_script(before)
+    for key in (Keys.TAB, Keys.ARROW_RIGHT, Keys.ARROW_LEFT):
+        ActionChains(browser).send_keys(key).perform()
+        words.append(tip.text)
+    labels = [each.get_attribute("aria-label") for each in browser.find_elements("css selector", ".map circle")[:2]]
+    assert words == [labels[0], labels[1], labels[0]]
+    ActionChains(browser).send_keys(Keys.ESCAPE).perform()
+    assert not tip.is_displayed()
+
+
+def test_wide_tables_scroll_within_the_page(browser, page):
+    opened(browser, page, 390)
+    tables = "return [...document.querySelectorAll('.scroll')].map(each => [each.scrollWidth, each.clientWidth])"
+    found = browser.execute_script(tables)
+    assert any(inside > outside for inside, outside in found)
+    assert all(outside <= 390 for _, outside in found)
+    assert browser.execute_script("return document.querySelectorAll('#study-mine strong').length") >= 2
+
+
+A4 = {"paperWidth": 210 / 25.4, "paperHeight": 297 / 25.4}
+INSIDE = round((210 - 2 * 12) / 25.4 * 96)  # px between the margins
+
+
+def test_it_prints_on_a4(browser, page):
+    opened(browser, page, INSIDE, "dark", "print")
+    right = "return [...document.querySelectorAll('main *')].filter(each => each.getClientRects().length)"
+    right += ".map(each => [each.getBoundingClientRect().right, each.tagName, each.textContent.slice(0, 40)])"
+    beyond = [each for each in browser.execute_script(right) if each[0] > INSIDE + 0.5]
+    assert beyond == []
+    sizes = "return [...document.querySelectorAll('td')].map(each => parseFloat(getComputedStyle(each).fontSize))"
+    assert min(browser.execute_script(sizes)) >= 8
+    for hidden in ("nav", "label.screen", ".tip", "span.screen"):
+        assert not browser.find_element("css selector", hidden).is_displayed()
+    link = "return getComputedStyle(document.querySelector('#all-runs a')).color"
+    assert browser.execute_script(link) == "rgb(0, 0, 0)"
+    pdf = browser.execute_cdp_cmd("Page.printToPDF", A4 | {"preferCSSPageSize": True})["data"]
+    pages = re.findall(rb"/Type\s*/Page\b", base64.b64decode(pdf))
+    assert 2 <= len(pages) <= 12

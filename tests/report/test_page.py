@@ -1,18 +1,26 @@
 """The page of a real run: whole, without network, and safe with any name; and the verb."""
 
 import base64
+import csv
 import io
+import json
 import re
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import stats
 
 from simsiam_tf.cli import main as cli
-from simsiam_tf.report import pictures, text
+from simsiam_tf.cli.report import LARGE, _parser
+from simsiam_tf.cli.sweep import parser as sweep_parser
+from simsiam_tf.experiments.results import file_name
+from simsiam_tf.experiments.study import Study
+from simsiam_tf.report import pictures, plots, text
 from simsiam_tf.report.page import html
 from simsiam_tf.report.pictures import details
 from simsiam_tf.report.records import of_folders
@@ -82,7 +90,7 @@ def test_the_map_has_a_point_and_a_tile_for_each_picture(looked):
     assert len(drawn.points) == len(drawn.labels) == len(drawn.words) == 100
     assert np.all((np.array(drawn.points) >= 0) & (np.array(drawn.points) <= 1))
     sheet = Image.open(io.BytesIO(base64.b64decode(drawn.sheet.partition(",")[2])))
-    assert sheet.size == (10 * 40, 10 * 40)
+    assert sheet.size == (10 * 32, 10 * 32)
     assert drawn.classes == [str(digit) for digit in range(10)]
 
 
@@ -148,17 +156,102 @@ def test_energy_is_that_of_all_runs_with_their_own_carbon(record):
     assert "Energy" not in html("x", [record()], [], [], 150)
 
 
-def test_tables_for_spreadsheets_and_papers(record):
+def test_a_study_is_on_the_page_with_its_tests(study):
+    table, runs = study
+    content = html("x", runs, [table], [])
+    page = Page(content)
+    assert "study-mine" in {attributes.get("id") for _, attributes in page.elements}
+    assert "#study-mine" in [each["href"] for each in page.all("a")]
+    assert content.count("<strong>81.0 ± 1.0</strong>") == 1
+    assert "<strong>80.3 ± 0.6</strong>" in content
+    assert "<td>51.0 ± 1.0</td>" in content
+    p = 2 * stats.ttest_ind([0.5, 0.52, 0.51], [0.8, 0.82, 0.81], equal_var=False).pvalue
+    assert f"<td>{p:.2g}</td><td>lower</td>" in content.replace("\n", "")
+    assert 'id="accuracy-1"' not in content  # its own table says it all
+    assert r"\textbf{81.0 $\pm$ 1.0}" in text.latex_text(runs, [table])
+
+
+def test_numbers_for_spreadsheets(study, record):
+    """Mean and deviation apart, accuracies from 0 to 1, the differences after them; then runs of no study."""
+    table, runs = study
+    means, differences, alone, none = text.csv_text([*runs, record("a, b", seed=1, by_fraction={})], [table]).split(
+        "\n\n"
+    )[:4]
+    (first, *_) = csv.DictReader(io.StringIO(means))
+    assert first["row"] == "a row of a rather long name"
+    assert [float(first[f"knn_accuracy{of}"]) for of in ("", " sd")] == pytest.approx([0.81, 0.01])
+    assert (first["paper: knn_accuracy"], first["runs"]) == ("89.5", "3 healthy")
+    last = list(csv.DictReader(io.StringIO(differences)))[-1]
+    assert float(last["difference"]) == pytest.approx(-0.3)
+    assert float(last["low"]) < -0.3 < float(last["high"])
+    assert (float(last["p"]) < 0.05, last["verdict"]) == (True, "lower")
+    assert alone.splitlines() == ["row,knn_accuracy,knn_accuracy sd,runs", '"a, b",0.5,,1 healthy']
+    assert none.splitlines() == ["run,method,seed,outcome,knn_accuracy,loss", '"a, b",simsiam,1,healthy,0.5,-0.7']
+
+
+def test_tables_for_papers(record):
     records = [record("50 %_a", seed=1), record("b", outcome="collapsed")]
-    assert text.csv_text(records, []).splitlines()[-3:] == [
-        "run,method,seed,outcome,kNN,loss",
-        "50 %_a,simsiam,1,healthy,50.0 %,-0.700",
-        "b,simsiam,0,collapsed,50.0 %,-0.700",
-    ]
     lines = text.latex_text(records, []).split("\n\n")[-1].splitlines()
     assert lines[:3] == [r"\begin{tabular}{lrrrrr}", r"\toprule", r"run & method & seed & outcome & kNN & loss \\"]
     assert lines[4] == r"50 \%\_a & simsiam & 1 & healthy & 50.0 \% & -0.700 \\"
     assert text._latex("**1 ± 2**") == r"\textbf{1 $\pm$ 2}"
+
+
+def test_a_study_that_was_swept_with_further_settings(study, tmp_path, monkeypatch, capsys):
+    """Its results have other names; without these settings there are none."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("{base: digits, seeds: [0, 1], rows: [{name: one}]}")
+    cells = Study.read(Path("mine.yaml")).cells(sweep_parser, ["--data.limit=100"])[1]
+    Path("results").mkdir()
+    for cell in cells:
+        made = {"configuration": {"seed": cell.seed, "data.limit": 100}} | {"figures": {"knn_accuracy": 0.5}}
+        Path("results", file_name(cell.config)).write_text(
+            json.dumps(made | {"outcome": "healthy", "epochs": [], "looks": [], "made": {}})
+        )
+    verb = ["report", "mine.yaml", "--results", "results", "--format", "csv"]
+    for given in (["--data.limit", "100"], ["--data.limit=100"]):
+        assert cli.main([*verb, *given]) == 0
+        assert "2 runs: report.csv" in capsys.readouterr().out
+    assert cli.main(verb) == 2
+    assert "nothing of mine.yaml is done yet; sweep it, or give --results and the settings" in capsys.readouterr().err
+
+
+def test_a_large_page_says_what_makes_it_smaller(trained, tmp_path, capsys, monkeypatch):
+    report = ["report", str(trained), "--details", "1", "--output", str(tmp_path / "r.html")]
+    monkeypatch.setattr("simsiam_tf.cli.report.LARGE", 0.1)
+    assert cli.main(report) == 0
+    said = capsys.readouterr()
+    size = (tmp_path / "r.html").stat().st_size / 1e6
+    assert f"r.html, {size:.1f} MB" in said.out
+    assert said.err.endswith(f"r.html is large: {size:.1f} MB; give fewer --details than 1\n")
+
+
+def test_by_default_the_page_is_below_5_mb_even_of_noise(record):
+    """Nothing is larger as JPEG; of as many runs and pictures as are looked at."""
+    noise = np.random.default_rng(0)
+
+    def picture(height, width, side=None):
+        return pictures._jpeg(noise.integers(0, 256, (height, width, 3), np.uint8), side)
+
+    def noisy():
+        near = [
+            (
+                pictures.Picture(picture(64, 64), "x"),
+                [pictures.Picture(picture(64, 64), "x", True) for _ in range(pictures.NEIGHBOURS)],
+            )
+            for _ in range(pictures.QUERIES)
+        ]
+        n, columns = pictures.MAPPED, int(np.ceil(np.sqrt(pictures.MAPPED)))
+        sheet = picture(-(-n // columns) * pictures.DOT, columns * pictures.DOT)
+        drawn = pictures.Map(
+            noise.random((n, 2)).tolist(), [0] * n, ["class: folder/picture.jpg"] * n, sheet, columns, ["a"]
+        )
+        matrix = plots.confusion(noise.integers(0, 99, (20, 20)), [f"class {i}" for i in range(20)])
+        spectrum = plots.spectrum({name: np.linspace(1, 0, 2048) for name in ("trained", "untrained")})
+        return pictures.Details(picture(420, 1080), near, drawn, matrix, spectrum)
+
+    looked = [(f"run {i}", noisy()) for i in range(_parser().get_defaults().details)]
+    assert 2.5e6 < len(html("x", [record(f"run {i}", seed=i) for i in range(3)], [], looked)) < 1e6 * LARGE
 
 
 def test_the_verb(trained, tmp_path, capsys):
@@ -177,6 +270,7 @@ def test_the_verb(trained, tmp_path, capsys):
             ["table5_small", "--results", "empty"],
             "RUN_OR_STUDY: nothing of table5_small is done yet; sweep it, or",
         ),
+        ([".", "--data.limit", "100"], "data.limit: runs have settings of their own; give it with a study only"),
         (["table5_small", "--format", "pdf"], "format: 'pdf' is unknown; give one of html, csv, latex"),
         (["table5_small", "--output", "no/where.html"], "output: folder no does not exist; make it first"),
         (["table5_small", "--output", "t.csv"], "output: t.csv is no name for html; give --format, or another ending"),

@@ -56,7 +56,7 @@ def test_seeds_of_a_configuration_are_one_group(record):
     records += [record("e", seed=0), record("a", optimizer__learning_rate=0.5)]  # a second run of a seed; a name again
     found = groups(records)
     assert [(group.name, [each.name for each in group.records]) for group in found] == [
-        ("a", ["a", "b"]),
+        ("a (2 seeds)", ["a", "b"]),
         ("c", ["c"]),
         ("d", ["d", "d"]),
         ("e", ["e"]),
