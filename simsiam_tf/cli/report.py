@@ -47,8 +47,10 @@ def run(arguments: list[str]) -> int:
             studies.append(study)
             records += found
     if not records:
-        none = f"RUN_OR_STUDY: nothing of {', '.join(options.what)} is done yet"
-        raise InputError(f"{none}; sweep it, or give --results and the settings that it was swept with")
+        raise InputError(
+            f"RUN_OR_STUDY: nothing of {', '.join(options.what)} is done yet; sweep it, or give --results and the "
+            "settings that it was swept with"
+        )
     content = _content(options, records, studies)
     with replacing(output) as partial:
         partial.write_text(content, encoding="utf-8", errors="backslashreplace")

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from command_line import run
-from simsiam_tf.report import plots
-from simsiam_tf.report.page import run_header, run_row
+from simsiam_tf.report import plots, registry
 from simsiam_tf.report.pictures import details
 from simsiam_tf.report.records import of_folders
 from simsiam_tf.runs.build import load_data
@@ -39,6 +38,7 @@ def test_confusion_is_that_of_its_classifier(finetuned, monkeypatch):
 
 def test_its_line_has_its_labels_and_claims_no_health(finetuned):
     records = of_folders(finetuned)
-    line = dict(zip(run_header(records), run_row(records[0], records), strict=True))
+    header, (row,) = registry.table(records)
+    line = dict(zip(header, row, strict=True))
     assert line["labels"] == "82"  # half of each class, rounded
     assert line["outcome"] == "not watched"

@@ -248,7 +248,7 @@ def test_by_default_the_page_is_below_5_mb_even_of_noise(record):
         )
         matrix = plots.confusion(noise.integers(0, 99, (20, 20)), [f"class {i}" for i in range(20)])
         spectrum = plots.spectrum({name: np.linspace(1, 0, 2048) for name in ("trained", "untrained")})
-        return pictures.Details(picture(420, 1080), near, drawn, matrix, spectrum)
+        return pictures.Details(pictures.Picture(picture(420, 1080), "views"), near, drawn, matrix, spectrum)
 
     looked = [(f"run {i}", noisy()) for i in range(_parser().get_defaults().details)]
     assert 2.5e6 < len(html("x", [record(f"run {i}", seed=i) for i in range(3)], [], looked)) < 1e6 * LARGE
