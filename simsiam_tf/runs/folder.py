@@ -19,7 +19,7 @@ from simsiam_tf.runs.labelled import learns_labels
 from simsiam_tf.runs.teacher import keep_teacher, teacher_record
 from simsiam_tf.settings import files
 from simsiam_tf.settings.data import PERMUTATION
-from simsiam_tf.settings.paths import TEACHER
+from simsiam_tf.settings.paths import BEGAN_WITH, TEACHER
 from simsiam_tf.settings.schema import Config
 
 log = logging.getLogger("simsiam_tf")
@@ -41,6 +41,7 @@ class RunFolder:
         self.backbone = self.path / "backbone.keras"
         self.classifier = self.path / "classifier.keras"
         self.imported = self.path / "imported.pth.tar"
+        self.began_with = self.path / BEGAN_WITH
         self.permutation = self.path / PERMUTATION
         self.teacher = self.path / TEACHER
         self.lock = self.path / "lock"

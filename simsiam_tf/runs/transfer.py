@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -100,6 +101,8 @@ def begin_with(source: RunFolder, config: Config) -> None:
     with contextlib.closing(RunFolder.open(config)) as folder:
         there = folder.imported.is_file()
         if not there and not folder.checkpoint_folder(1).files() and folder.read_result() is None:
+            run = os.path.relpath(source.path.resolve(), folder.path.resolve())
+            folder.write_json(folder.began_with, {"run": run})
             with replacing(folder.imported) as partial:
                 write(partial, {}, encoder)
             return

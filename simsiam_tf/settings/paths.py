@@ -11,6 +11,7 @@ from simsiam_tf.settings.data import PERMUTATION, PLACES, DataSettings
 from simsiam_tf.settings.methods.distillation import DistillationSettings
 
 TEACHER = "teacher.keras"  # in a run's folder
+BEGAN_WITH = "began_with.json"  # names the run whose encoder a classifier began with, as seen from its own folder
 SUFFIXES = (".parquet", ".npz")
 
 

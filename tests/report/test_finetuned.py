@@ -1,14 +1,19 @@
 """A finetuned run in a report: its own classifier, and its labels."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from command_line import run
+from simsiam_tf.experiments.results import figure
 from simsiam_tf.report import plots, registry
+from simsiam_tf.report.finetuned import charts
+from simsiam_tf.report.page import html
 from simsiam_tf.report.pictures import details
-from simsiam_tf.report.records import of_folders
+from simsiam_tf.report.records import groups, of_folders
 from simsiam_tf.runs.build import load_data
 from simsiam_tf.runs.folder import RunFolder
 from simsiam_tf.settings import files
@@ -42,3 +47,33 @@ def test_its_line_has_its_labels_and_claims_no_health(finetuned):
     line = dict(zip(header, row, strict=True))
     assert line["labels"] == "82"  # half of each class, rounded
     assert line["outcome"] == "not watched"
+
+
+def test_it_stands_beside_the_run_that_it_began_with(finetuned, trained, tmp_path):
+    both = groups([*of_folders(trained), *of_folders(finetuned)])
+    (drawn,) = charts(both)
+    right = json.loads((finetuned / "result.json").read_text())["classifier"]["test_accuracy"]
+    whole, tenth = (100 * figure(both[0].records[0].result, key) for key in ("knn_accuracy", "knn_accuracy@0.1"))
+    assert f"encoder of run: test accuracy by labels: finetuned {100 * right:.1f} % with 50 %; " in drawn
+    assert f"kNN {whole:.1f} % with 100 %, {tenth:.1f} % with 10 %; linear probe " in drawn
+    assert charts(both[1:]) == []
+    assert '<a href="#finetuned">' in html("x", [*both[0].records, *both[1].records], [], [])
+    shutil.copytree(finetuned, tmp_path / "unknown")
+    (tmp_path / "unknown" / "began_with.json").unlink()
+    assert charts(groups([*of_folders(trained), *of_folders(tmp_path / "unknown")])) == []
+
+
+def test_bars_are_means_over_seeds_of_the_same_images(record, tmp_path):
+    made = [record("a", seed=seed, knn_accuracy=0.5) for seed in (0, 1)]
+    for seed, (accuracy, labels) in enumerate([(0.5, 0.1), (0.7, 0.1), (0.4, 40)]):
+        tuned = {"classifier": {"test_accuracy": accuracy}, "method__labels": labels, "seed": seed}
+        made.append(record(f"tuned {seed}", method__name="classifier", **tuned))
+    made.append(record("slow", optimizer__epochs=9, method__labels=0.1, classifier={"test_accuracy": 0.2}))
+    made.append(record("elsewhere", data__name="other", classifier={"test_accuracy": 0.1}))
+    placed = [replace(each, folder=tmp_path / each.name.replace("a", f"a{each.seed}")) for each in made]
+    for each in placed[2:]:
+        each.folder.mkdir()
+        (each.folder / "began_with.json").write_text(json.dumps({"run": f"../a{each.seed % 2}"}))
+    (drawn,) = charts(groups(placed))
+    said = "finetuned 60.0 % with 10 %, 40.0 % with 40 labels; slow 20.0 % with 10 %; kNN 50.0 % with 100 %, 30.0 %"
+    assert said in drawn
