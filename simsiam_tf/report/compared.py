@@ -45,8 +45,7 @@ def of_study(study: Study, cells: list[Cell], results: Results) -> Compared:
 def of_groups(groups: list[Group]) -> list[Compared]:
     """Accuracies of groups on the same images, by classifier and share of the labels, for all images that there are.
 
-    Raw pixels, untrained encoders and supervised networks are rows, too, each once where it is the same beside
-    several groups.
+    Raw pixels, untrained encoders and supervised networks are rows, too, once for all groups that they are the same of.
     """
     found: dict[str, list[Group]] = {}
     for group in groups:
@@ -61,10 +60,12 @@ def _of_images(name, groups):
         line["fraction"] for each in records for lines in each.figures.get("by_fraction", {}).values() for line in lines
     }
     known = [key if share == 1 else f"{key}@{share:g}" for key in CLASSIFIERS for share in sorted(shares, reverse=True)]
-    lines = [_line(group.name, group, "", known) for group in groups]
+    lines = [
+        tables.Line(group.name, _samples(_by_seed(group, "", known)), {}, set(), _outcomes(group)) for group in groups
+    ]
     for key, title in BESIDE.items():
-        lines += _once(title, [(group.name, _line(title, group, f"{key}/", known)) for group in groups])
-    columns = tuple(column for column in known if any(line.samples[column] for line in lines))
+        lines += _once(title, [(group.name, _by_seed(group, f"{key}/", known)) for group in groups])
+    columns = tuple(column for column in known if any(line.samples.get(column) for line in lines))
     first = [next((column for column in columns if column.startswith(key)), None) for key in list(CLASSIFIERS)[:2]]
     seeds = tuple(sorted({record.seed for record in records}))
     title = f"Accuracy on {records[0].data}" if records[0].data else "Accuracy"
@@ -72,17 +73,36 @@ def _of_images(name, groups):
     return Compared(name, title, seeds, columns, tuple(filter(None, first)), tables.with_best(columns, rows))
 
 
-def _line(name, group, row, columns):
-    samples = {column: tables.sample_of([figure(r.result, row + column) for r in group.records]) for column in columns}
-    return tables.Line(name, samples, {}, set(), "" if row else tables.outcomes([r.result for r in group.records]))
+def _outcomes(group):
+    return tables.outcomes([record.result for record in group.records])
 
 
-def _once(title, lines):
-    """Those that differ, the first of each; they name their group if there are several."""
+def _by_seed(group, row, columns):
+    """{seed: {column: figure or None}} of one row of the group's evaluations."""
+    found = {r.seed: {column: figure(r.result, row + column) for column in columns} for r in group.records}
+    return {seed: figures for seed, figures in found.items() if any(value is not None for value in figures.values())}
+
+
+def _samples(by_seed):
+    columns = next(iter(by_seed.values()), {})
+    return {column: tables.sample_of([figures[column] for figures in by_seed.values()]) for column in columns}
+
+
+def _once(title, rows):
+    """Lines of those that differ; groups that agree at the seeds that they share have one, over the seeds of all."""
     distinct = {}
-    for group, line in lines:
-        if any(line.samples.values()) and all(line.samples != each.samples for each in distinct.values()):
-            distinct[group] = line
-    if len(distinct) == 1:
-        return list(distinct.values())
-    return [tables.Line(f"{title} ({group})", each.samples, {}, set(), "") for group, each in distinct.items()]
+    for group, by_seed in rows:
+        same = (each for each in distinct.values() if _agree(each, by_seed))
+        if (known := next(same, None)) is not None:
+            known |= by_seed
+        elif by_seed:
+            distinct[group] = dict(by_seed)
+    return [
+        tables.Line(title if len(distinct) == 1 else f"{title} ({group})", _samples(by_seed), {}, set(), "")
+        for group, by_seed in distinct.items()
+    ]
+
+
+def _agree(one, other):
+    shared = one.keys() & other.keys()
+    return bool(shared) and all(one[seed] == other[seed] for seed in shared)

@@ -32,6 +32,7 @@ def html(title: str, records: list[Record], studies: list[Compared], details, in
         title=title,
         records=records,
         header=header,
+        texts=registry.TEXTS,
         rows=[(links.get(row[0]), row) for row in rows],
         summaries=[(group, summary(group.records)) for group in found[:MOST_SUMMARIES]],
         left_out=max(0, len(found) - MOST_SUMMARIES),

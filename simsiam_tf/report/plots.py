@@ -42,6 +42,7 @@ CURVES = {
     "val_accuracy": ("accuracy on held-out labels", "", None),
     **LOOKS,
 }
+LEAST = {"loss": -np.inf, "effective_rank": 1.0}  # no band goes below what a figure can be; else below 0
 MONITOR = {"evaluation.neighbors": 200, "evaluation.temperature": 0.1}  # KNNMonitor's own, where the setting is auto
 MOST_CLASSES = 40
 _marks = itertools.count()
@@ -115,7 +116,8 @@ def _curve(key, title, label, limits, lines, of_group):
         for name, x, mean, deviation in lines:
             (line,) = axis.plot(x, mean, marker="." if len(x) <= 20 else None, label=name, color=of_group[name])
             if deviation is not None:
-                axis.fill_between(x, mean - deviation, mean + deviation, color=line.get_color(), alpha=0.2, linewidth=0)
+                low = np.maximum(mean - deviation, LEAST.get(key, 0.0))
+                axis.fill_between(x, low, mean + deviation, color=line.get_color(), alpha=0.2, linewidth=0)
         for limit, color, name in zip(limits or (), ("#e08a2e", "#d0554f"), ("at risk", "collapsed"), strict=False):
             axis.axhline(limit, color=color, linestyle="--", linewidth=1)
             axis.annotate(name, (1, limit), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=color)

@@ -120,11 +120,19 @@ def groups(records: Iterable[Record]) -> list[Group]:
 
 
 def titles(records: list[Record]) -> list[str]:
-    """A name for each: where names repeat, with the seed of a study's run, else the folder."""
-    names, places = [record.name for record in records], _places(records)
+    """A name for each: where names repeat, with the seed and if need be the study, or as a folder."""
+    names = [record.name for record in records]
+    seeds = [
+        f"{record.name}, seed {record.seed}" if record.row else name
+        for record, name in zip(records, names, strict=True)
+    ]
+    longest = [
+        f"{record.row}, seed {record.seed}" if record.row else place or record.name
+        for record, place in zip(records, _places(records), strict=True)
+    ]
     return [
-        name if names.count(name) == 1 else f"{record.row}, seed {record.seed}" if record.row else place or name
-        for name, place, record in zip(names, places, records, strict=True)
+        next((name for name, all_names in ((one, names), (two, seeds)) if all_names.count(name) == 1), three)
+        for one, two, three in zip(names, seeds, longest, strict=True)
     ]
 
 

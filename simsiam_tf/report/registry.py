@@ -29,6 +29,9 @@ COLUMNS = {
 }
 
 
+TEXTS = ("data", "backbone", "method", "outcome", "date", "folder")  # columns of words beside the first
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of the table: of each run the value and what is shown of it."""

@@ -60,6 +60,14 @@ def test_baselines_that_differ_name_their_group(record):
     assert names == ["a", "b", "raw pixels", "untrained encoder (a)", "untrained encoder (b)"]
 
 
+def test_a_baseline_is_over_the_seeds_of_all_groups_that_it_is_the_same_of(record):
+    few = [record("a", seed=seed, **evaluated(0.5)) for seed in range(2)]
+    more = [record("b", seed=seed, backbone__width=8, **evaluated(0.6)) for seed in range(3)]
+    found = of_groups(groups([*few, *more]))[0].lines
+    (raw,) = (line.samples["knn_accuracy"] for line in found if line.name.startswith("raw pixels"))
+    assert (raw.mean, raw.n) == (0.4, 3)
+
+
 def test_other_images_make_another_table(record):
     found = of_groups(groups([record("a"), record("b", data__name="other")]))
     assert [[line.name for line in each.lines] for each in found] == [["a", "raw pixels"], ["b", "raw pixels"]]

@@ -25,6 +25,17 @@ def test_a_line_is_the_mean_over_seeds_where_all_have_a_value(record):
     assert plots._over_seeds(groups([record()])[0], "loss")[2] is None
 
 
+def test_no_band_goes_where_no_figure_can_be(record):
+    """An effective rank below 1, on a logarithmic axis, would take the whole chart."""
+    seeds = [record(seed=0), record(seed=1)]
+    for look in seeds[1].result["looks"]:
+        look["effective_rank"] = 1.5
+    drawn = plots.curves(groups(seeds))["effective_rank"]
+    heights = [float(y) for y in re.findall(r"[ML] [\d.-]+ ([\d.-]+)", drawn)]
+    (height,) = re.findall(r'viewBox="0 0 [\d.]+ ([\d.]+)"', drawn)
+    assert max(heights) <= float(height)
+
+
 def test_looks_are_drawn_over_epochs(record):
     x, mean, _ = plots._over_seeds(groups([record()])[0], "effective_rank")
     assert (x.tolist(), mean.tolist()) == ([0.5, 2.0], [20.0, 40.0])

@@ -30,7 +30,9 @@ def test_seeds_are_named_together(record):
 
 def test_seeds_of_a_study_have_titles_of_their_own(record):
     runs = [Record("row", record(seed=seed).result, row="study/row") for seed in (0, 1)]
-    assert titles([*runs, record("row")]) == ["study/row, seed 0", "study/row, seed 1", "row"]
+    assert titles(runs) == ["row, seed 0", "row, seed 1"]
+    other = Record("row", record(seed=0).result, row="other/row")
+    assert titles([*runs, other]) == ["study/row, seed 0", "row, seed 1", "other/row, seed 0"]
 
 
 def test_other_images_are_no_seed(record):
@@ -42,4 +44,5 @@ def test_a_row_leads_to_what_its_images_show(record):
     page = html("x", [record("a"), record("b", seed=1)], [], [("b", Details(missing="x"))])
     assert '<td><a href="#details-1">b</a></td>' in page
     assert "<td>a</td>" in page
+    assert '<td class="text outcome">healthy</td>' in page
     assert 'data-filter="all-runs"' in page
