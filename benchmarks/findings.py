@@ -28,8 +28,7 @@ PAGE = ROOT / "docs" / "methods.md"
 COLUMN = "linear_accuracy"
 CONFIRMED, NOT, UNDECIDED, UNMEASURED = "confirmed", "not", "undecided", "not measured"
 ORDERS = {"below": "higher", "above": "lower", "like": "lower", "no more than": "higher"}  # and what refutes them
-BAD = {"collapses": {COLLAPSED}, "fails": {COLLAPSED, DIVERGED, NOT_CONVERGING, OSCILLATING}}
-BAD["diverges"] = {DIVERGED}
+BAD = {"collapses": {COLLAPSED}, "diverges": {DIVERGED}, "fails": {COLLAPSED, DIVERGED, NOT_CONVERGING, OSCILLATING}}
 ALONE = {"does not collapse", "keeps its spread", "rises"}  # a difference says nothing of these
 COUNTED = {
     "learns": lambda run: run["outcome"] == HEALTHY,

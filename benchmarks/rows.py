@@ -3,6 +3,8 @@
 python benchmarks/rows.py          puts it there, from the results that are committed
 """
 
+import functools
+
 from study_page import RESULTS, ROOT
 from verdicts import table, write
 
@@ -38,23 +40,24 @@ def twin(row: str) -> str:
     return QUARTERS.get(row, row.removesuffix(", 100 epochs"))
 
 
-def measured(name: str) -> dict[str, str]:
-    """{row: mean ± deviation of its linear accuracy in %, or "not measured"} of a study."""
+@functools.cache
+def measured(name: str) -> tuple[Study, dict[str, str]]:
+    """A study, and {row: mean ± deviation of its linear accuracy in %, or "not measured"}."""
     study = Study.read(yaml_files.find(name, "studies"))
-    samples = {
-        line.name: line.samples.get(COLUMN) for line in lines(study, study.cells(parser, [])[1], Results(RESULTS))
-    }
-    return {row.name: "not measured" if samples[row.name] is None else _text(samples[row.name]) for row in study.rows}
+    found = lines(study, study.cells(parser, [])[1], Results(RESULTS))
+    return study, {line.name: _text(line.samples.get(COLUMN)) for line in found}
 
 
 def _text(sample):
+    if sample is None:
+        return "not measured"
     return f"{100 * sample.mean:.1f}" + ("" if sample.sd is None else f" ± {100 * sample.sd:.1f}")
 
 
 def rows_table() -> str:
     body = []
     for name, (where, small) in STUDIES.items():
-        study, ours, twins = Study.read(yaml_files.find(name, "studies")), measured(name), measured(small)
+        (study, ours), (_, twins) = measured(name), measured(small)
         link = f"[{name}](../configs/studies/{name}.yaml)"
         for row in study.rows:
             at = twin(row.name)

@@ -7,6 +7,8 @@ import keras
 from simsiam_tf.callbacks.features import as_monitor_images
 from simsiam_tf.evaluation.knn import knn_accuracy
 
+NEIGHBORS, TEMPERATURE = 200, 0.1  # of Wu et al. 2018
+
 
 class KNNMonitor(keras.callbacks.Callback):
     """Adds "knn_accuracy" to the logs: weighted kNN on backbone features, cosine similarity.
@@ -22,7 +24,7 @@ class KNNMonitor(keras.callbacks.Callback):
         InputError: a pair has no labels, or not one per image.
     """
 
-    def __init__(self, bank, queries, every=10, k=200, temperature=0.1):
+    def __init__(self, bank, queries, every=10, k=NEIGHBORS, temperature=TEMPERATURE):
         super().__init__()
         self.bank = as_monitor_images(bank, "bank")
         self.queries = as_monitor_images(queries, "queries")

@@ -19,17 +19,22 @@ def bars(found: Compared, colours: dict[str, str]) -> dict[str, str]:
         colours: Of the rows that are encoders.
     """
     *classifiers, end_to_end = CLASSIFIERS
-    supervised = _by_share(found, end_to_end)
-    drawn = {key: _by_share(found, key) | supervised for key in classifiers if _by_share(found, key)}
+    supervised = by_share(found, end_to_end)
+    drawn = {key: by_share(found, key) | supervised for key in classifiers if by_share(found, key)}
     drawn = drawn or ({end_to_end: supervised} if supervised else {})
+    of = {
+        name: colours.get(name) or next(c for key, c in BESIDE_COLOURS.items() if name.startswith(key))
+        for rows in drawn.values()
+        for name in rows
+    }
     return {
-        key: _chart(CLASSIFIERS[key], rows, colours)
+        key: chart(CLASSIFIERS[key], rows, of)
         for key, rows in drawn.items()
         if sum(map(len, rows.values())) > 1  # a bar alone says no more than its number
     }
 
 
-def _by_share(found, classifier):
+def by_share(found: Compared, classifier: str) -> dict[str, dict[float, float]]:
     """{row: {share: accuracy}} of those that have any."""
     columns = [(column, *column.partition("@")[::2]) for column in found.columns]
     shares = [(column, float(share or 1)) for column, key, share in columns if key == classifier]
@@ -40,21 +45,25 @@ def _by_share(found, classifier):
     return {name: values for name, values in rows.items() if values}
 
 
-def _chart(title, rows, colours):
-    shares = sorted({share for values in rows.values() for share in values}, reverse=True)
+def chart(title: str, rows: dict[str, dict[float, float]], colours: dict[str, str]) -> str:
+    """Test accuracy of each row by labels, a share of them up to 1 or a number of them from 2 on, as SVG."""
+    places = sorted({labels for values in rows.values() for labels in values}, key=lambda each: (each > 1, -each))
     with mpl.rc_context(STYLE):
-        figure, axis = empty(5.2, 1.2 + 0.14 * len(rows) * len(shares) + 0.09 * len(rows))
+        figure, axis = empty(5.2, 1.2 + 0.14 * len(rows) * len(places) + 0.09 * len(rows))
         for index, (name, values) in enumerate(rows.items()):
-            places = [shares.index(share) + (index + 0.5) * 0.85 / len(rows) for share in values]
-            color = colours.get(name) or next(c for key, c in BESIDE_COLOURS.items() if name.startswith(key))
-            axis.barh(places, list(values.values()), 0.85 / len(rows), label=name, color=color)
-        axis.set_yticks([place + 0.42 for place in range(len(shares))], [f"{100 * share:g} %" for share in shares])
+            at = [places.index(labels) + (index + 0.5) * 0.85 / len(rows) for labels in values]
+            axis.barh(at, list(values.values()), 0.85 / len(rows), label=name, color=colours[name])
+        axis.set_yticks([place + 0.42 for place in range(len(places))], [_labels(each) for each in places])
         axis.invert_yaxis()
         axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axis.set(title=title, xlabel="test accuracy", ylabel="of the labels")
         legend(figure, list(rows))
         said = "; ".join(
-            f"{name} {', '.join(f'{100 * values[share]:.1f} % with {100 * share:g} %' for share in values)}"
+            f"{name} {', '.join(f'{100 * values[each]:.1f} % with {_labels(each)}' for each in values)}"
             for name, values in rows.items()
         )
-        return svg(figure, f"{title}: test accuracy by share of the labels: {said}")
+        return svg(figure, f"{title}: test accuracy by labels: {said}")
+
+
+def _labels(labels):
+    return f"{100 * labels:g} %" if labels <= 1 else f"{labels:g} labels"

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 
+from simsiam_tf.callbacks.knn import NEIGHBORS, TEMPERATURE
 from simsiam_tf.report.records import Group
 from simsiam_tf.runs.curves import LOOKS
 
@@ -43,7 +44,7 @@ CURVES = {
     **LOOKS,
 }
 LEAST = {"loss": -np.inf, "effective_rank": 1.0}  # no band goes below what a figure can be; else below 0
-MONITOR = {"evaluation.neighbors": 200, "evaluation.temperature": 0.1}  # KNNMonitor's own, where the setting is auto
+MONITOR = {"evaluation.neighbors": NEIGHBORS, "evaluation.temperature": TEMPERATURE}  # where the setting is auto
 MOST_CLASSES = 40
 _marks = itertools.count()
 
