@@ -70,7 +70,7 @@ def _show(study, cells, results, output):
     for title, (header, body) in found.items():
         shown = Table(title=title)
         for index, text in enumerate(header):
-            shown.add_column(text, justify="right" if index else "left")
+            shown.add_column(text, justify="right" if index else "left", no_wrap=not index)
         for row in body:
             shown.add_row(*(f"[bold]{text.strip('*')}[/bold]" if text.startswith("**") else text for text in row))
         if body:
