@@ -36,7 +36,7 @@ COPY --from=packages /opt/simsiam /opt/simsiam
 COPY docker/healthcheck.sh /usr/local/bin/healthcheck
 COPY --from=code /opt/code /opt/code
 # Nothing is written outside of /runs and /tmp, by whichever user.
-ENV PATH=/opt/code/bin:/opt/simsiam/bin:$PATH PYTHONPATH=/opt/code PYTHONUNBUFFERED=1 HOME=/tmp \
+ENV PATH=/opt/code/bin:/opt/simsiam/bin:$PATH PYTHONPATH=/opt/code PYTHONUNBUFFERED=1 HOME=/tmp XDG_CACHE_HOME=/runs/.cache \
     TFDS_DATA_DIR=/data NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER simsiam
 VOLUME ["/runs", "/data"]

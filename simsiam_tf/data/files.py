@@ -13,6 +13,7 @@ from simsiam_tf.atomic import replacing
 from simsiam_tf.data.decode import UnreadableImage, check_header, read_images, read_square
 from simsiam_tf.data.images import ImageSet
 from simsiam_tf.data.loading import CHUNK, Kept
+from simsiam_tf.data.remembered import MANY, Remembered
 from simsiam_tf.data.renderings import placed, to_frame, to_whole
 from simsiam_tf.errors import InputError
 
@@ -34,7 +35,7 @@ class FileImages(ImageSet):
         side, sized = form.of_shape(*shape) if shape else (form.side, True)
         super().__init__(name, side, ids, labels, class_names, form.frame, sized)
         self.root = Path(root)
-        self._form, self._headers = form, {}
+        self._form, self._sides, self._bad = form, None, {}
 
     def open(self, image_id):
         """What Pillow can open for this id: a path or a binary file object.
@@ -71,16 +72,35 @@ class FileImages(ImageSet):
         return loaded
 
     def measured(self):
-        self._headers = dict(self._each(self._attempt(self._header), "checking"))
-        longest = [side for side in self._headers.values() if not isinstance(side, UnreadableImage)]
+        self._sides, self._bad = self._longer_sides()
         if self.sized:
-            self.side = min(self.side, max(longest, default=self.side))
+            self.side = min(self.side, int(self._sides.max(initial=0)) or self.side)
         return self
 
     def checked(self):
-        bad = {row: found for row, found in self._headers.items() if isinstance(found, UnreadableImage)}
-        good = [row for row in self._headers if row not in bad]
-        return self._without({self.ids[row]: error for row, error in bad.items()}, good)
+        bad = {self.ids[row]: error for row, error in self._bad.items()}
+        return self if not bad else self._without(bad, np.flatnonzero(self._sides))
+
+    def _longer_sides(self):
+        """Longer sides in pixels, int32 (n,), 0 where there is no image; and {row: why} of these.
+
+        Of a large set they are remembered: as long as its names stay the same, only the bad ones are looked at again.
+        """
+        kept = (
+            Remembered("headers", os.fsencode(self.root.resolve()) + self.fingerprint()) if len(self) >= MANY else None
+        )
+        sides = kept.read().get("sides") if kept else None
+        known = sides is not None and sides.shape == (len(self),)
+        sides, bad = sides if known else np.zeros(len(self), np.int32), {}
+        rows = np.flatnonzero(sides == 0)
+        for row, found in self._each(self._attempt(self._header), "checking", rows):
+            if isinstance(found, UnreadableImage):
+                bad[row] = found
+            else:
+                sides[row] = found
+        if kept and len(rows) > len(bad):
+            kept.write(sides=sides)
+        return sides, bad
 
     def _header(self, row):
         return check_header(self.open(self.ids[row]))
@@ -123,14 +143,15 @@ class FileImages(ImageSet):
             for row, made in zip(indices, found, strict=True)
         ]
 
-    def _each(self, function, verb):
-        """Yield (row, function(row)) in order, computed by threads; a progress bar comes after 2 seconds."""
-        bar = tqdm(total=len(self), desc=f"{verb} {self.name}", unit=" images", delay=2, leave=False)
-        with bar as progress:
-            for start in range(0, len(self), CHUNK):
-                rows = range(start, min(start + CHUNK, len(self)))
-                yield from zip(rows, threads().map(function, rows), strict=True)
-                progress.update(len(rows))
+    def _each(self, function, verb, rows=None):
+        """Yield (row, function(row)) of all rows, or some, in order, computed by threads; a progress bar comes after 2
+        seconds."""
+        rows = range(len(self)) if rows is None else rows
+        with tqdm(total=len(rows), desc=f"{verb} {self.name}", unit=" images", delay=2, leave=False) as progress:
+            for start in range(0, len(rows), CHUNK):
+                some = rows[start : start + CHUNK]
+                yield from zip(some, threads().map(function, some), strict=True)
+                progress.update(len(some))
 
     def _without(self, bad, good):
         """The good rows; the bad ones are counted and named in one line of the log."""
@@ -138,7 +159,7 @@ class FileImages(ImageSet):
             return self
         named = "; ".join(f"{shown(image_id)} ({error})" for image_id, error in list(bad.items())[:5])
         rest = f"; and {len(bad) - 5} more" if len(bad) > 5 else ""
-        if not good:
+        if not len(good):
             raise InputError(
                 f"data.path: none of the {len(self)} image files of {self.root} can be decoded, such as "
                 f"{named}; give a folder of intact images"
@@ -196,4 +217,12 @@ def shown(name):
 @functools.cache
 def threads():
     """One pool for the process: Pillow decodes and resizes outside the interpreter lock."""
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
+    return ThreadPoolExecutor(usable_cores(), thread_name_prefix="decode")
+
+
+@functools.cache
+def usable_cores():
+    """Cores that this process may use: of the machine, of its affinity, or as many as a container's limit allows."""
+    from joblib import cpu_count  # scikit-learn brings it; half a second, which not every verb needs
+
+    return cpu_count()

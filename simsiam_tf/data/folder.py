@@ -1,8 +1,11 @@
 """An image folder as a data source: which files are images, which sub-folders are splits or classes."""
 
 import logging
+import os
 from collections import Counter
 from pathlib import Path
+
+import numpy as np
 
 from simsiam_tf.data.files import FileImages
 from simsiam_tf.errors import InputError
@@ -26,8 +29,6 @@ def folder(request, kind=FileImages):
     """
     root = Path(request.path).expanduser()
     train_part, test_parts = _parts(root, request)
-    for part in [train_part, *test_parts]:
-        _name_others(root / part, PLACES[request.source])
     train = _images(root, train_part, request, kind)
     if not test_parts or not request.own_test:
         return train, None
@@ -49,15 +50,6 @@ def folder(request, kind=FileImages):
     return train, chosen
 
 
-def _name_others(folder, place):
-    """Say which files are left out for their endings, and what would read them."""
-    others = Counter(path.suffix.lower() or "no ending" for path in files_in(folder, None, but=place.endings))
-    if others:
-        counts = ", ".join(f"{count} {ending}" for ending, count in others.most_common(5))
-        extra = place.extra if others.keys() & set(HEIC) else ""
-        log.warning("%s: %d files of other types are left out: %s%s", folder, sum(others.values()), counts, extra)
-
-
 def _parts(root, request):
     """Name of the sub-folder to train on, "" for the whole folder, and of those to test on, the first choice first."""
     names = {entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")}
@@ -70,26 +62,43 @@ def _parts(root, request):
 
 def _images(root, part, request, kind, class_names=None):
     place = PLACES[request.source]
-    ids = sorted(path.relative_to(root).as_posix() for path in files_in(root / part, place.endings))
+    ids, folders = _listed(root, part, place)
+    name = root.name + f"/{part}" * bool(part)
     if not ids:
         raise InputError(f"data.path: {root / part} has no files of these types; give {place.wanted}")
-    parents = _classes(ids, part)
-    if parents is None or (class_names is None and len(set(parents)) == 1):
-        return kind(root, root.name + f"/{part}" * bool(part), request.form, ids)
-    class_names = class_names or tuple(sorted(set(parents)))
+    parents = [folder.removeprefix(part).lstrip("/") for folder in folders]
+    if not all(parents) or any("/" in parent for parent in parents) or (class_names is None and len(parents) == 1):
+        return kind(root, name, request.form, ids)
+    class_names = class_names or tuple(sorted(parents))
     unknown = sorted(set(parents) - set(class_names))
     if unknown:
         raise InputError(
             f"data.path: class {unknown[0]} of {root / part} is not among the training classes "
             f"{', '.join(class_names)}; give both parts the same sub-folders"
         )
-    labels = [class_names.index(parent) for parent in parents]
-    return kind(root, root.name + f"/{part}" * bool(part), request.form, ids, labels, class_names)
+    numbers = {folder: class_names.index(parent) for folder, parent in zip(folders, parents, strict=True)}
+    labels = np.fromiter((numbers[image_id.rpartition("/")[0]] for image_id in ids), np.int64, len(ids))
+    return kind(root, name, request.form, ids, labels, class_names)
 
 
-def _classes(ids, part):
-    """The class folder of each file, or None if not all files lie exactly one folder deep."""
-    folders = [image_id.removeprefix(part).strip("/").split("/")[:-1] for image_id in ids]
-    if any(len(names) != 1 for names in folders):
-        return None
-    return [names[0] for names in folders]
+def _listed(root, part, place):
+    """Sorted ids of the images in a part, and the folders that hold any; says which files are left out, and why.
+
+    No object is made for a file but its id: there may be millions.
+    """
+    ids, folders, others = [], [], Counter()
+    for inside, names in files_in(root / part):
+        folder = "/".join(filter(None, (part, inside)))
+        images = [name for name in names if name.lower().endswith(place.endings)]
+        if images:
+            folders.append(folder)
+            ids += [f"{folder}/{name}" for name in images] if folder else images
+        if len(images) < len(names):
+            rest = (os.path.splitext(name.lower()) for name in names if not name.lower().endswith(place.endings))
+            others.update(ending or "no ending" for _, ending in rest)
+    if others:
+        counts = ", ".join(f"{count} {ending}" for ending, count in others.most_common(5))
+        extra = place.extra if others.keys() & set(HEIC) else ""
+        log.warning("%s: %d files of other types are left out: %s%s", root / part, sum(others.values()), counts, extra)
+    ids.sort()
+    return ids, folders

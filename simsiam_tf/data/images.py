@@ -5,6 +5,7 @@ what is made of a picture in renderings.py, and the order of training in pipelin
 """
 
 import copy
+from hashlib import sha256
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class ImageSet:
     def __init__(self, name, side, ids, labels=None, class_names=None, frame=None, sized=False):
         self.name = name
         self.side, self.frame, self.sized = side, frame or side, sized
-        self.ids = np.array(ids, dtype=str)
+        self.ids = names(ids)
         self._labels = None if labels is None else np.array(labels, dtype=np.int64)
         self.class_names = class_names
         self.skipped = {}
@@ -75,6 +76,15 @@ class ImageSet:
     @property
     def bytes_each(self):
         return 3 * (self.keeps_squares * self.side**2 + self.frames_apart * self.frame**2)
+
+    def fingerprint(self):
+        """SHA-256 of the ids in their order, bytes (32,)."""
+        found = sha256()
+        for start in range(0, len(self), 65536):  # in parts: all of ten million would be another copy of them
+            found.update(
+                "".join(f"{name}\0" for name in self.ids[start : start + 65536]).encode(errors="surrogateescape")
+            )
+        return found.digest()
 
     def take(self, indices):
         """The subset of these rows, in this order; files stay on disk."""
@@ -177,6 +187,15 @@ class ArrayImages(ImageSet):
 
     def load(self):
         return self
+
+
+def names(ids):
+    """Names as an array that takes of each its own length, not that of the longest: StringDType, whose bytes are UTF-8;
+    str objects if one is of other bytes."""
+    try:
+        return np.array(ids, dtype=np.dtypes.StringDType())
+    except UnicodeEncodeError:
+        return np.array(ids, dtype=object)
 
 
 def middle(images, side):

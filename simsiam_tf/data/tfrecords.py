@@ -6,14 +6,14 @@ true shuffle of every epoch, subsets, and a resume that need not read what it sk
 
 import io
 import os
-import struct
 
 import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.data.decode import UnreadableImage, first_line
-from simsiam_tf.data.files import FileImages, threads
+from simsiam_tf.data.files import FileImages
 from simsiam_tf.data.loading import Kept, RawImages
+from simsiam_tf.data.record_index import UNKNOWN, RecordIndex
 from simsiam_tf.errors import InputError
 
 
@@ -128,7 +128,7 @@ def _read(builder, split, n, like):
 
 
 class RecordImages(FileImages):
-    """Records of a prepared TFDS split; ids are record numbers. Memory holds only their places."""
+    """Records of a prepared TFDS split; ids are record numbers. Memory holds only their places and labels."""
 
     def __init__(self, builder, split, form, shape):
         import tensorflow_datasets as tfds
@@ -140,27 +140,34 @@ class RecordImages(FileImages):
                 "prepare it with file_format tfrecord, or raise data.memory_limit_gb"
             )
         parts = builder.info.splits[split].file_instructions
-        self._paths = [os.fspath(part.filename) for part in parts]
+        self._index = RecordIndex(builder.name, [os.fspath(part.filename) for part in parts])
         # `take` is -1 for "to the end" when a split such as train[:10%] cuts files.
-        places = [
-            found[part.skip :][: part.take if part.take >= 0 else None]
-            for found, part in zip(threads().map(_record_places, self._paths), parts, strict=True)
+        rows = [
+            self._index.rows(i)[part.skip :][: part.take if part.take >= 0 else None] for i, part in enumerate(parts)
         ]
-        self._file = np.repeat(np.arange(len(places)), [len(p) for p in places])
-        self._places = np.concatenate(places)  # (n, 2): offset and length in bytes
+        self._rows = np.concatenate(rows)  # of the index
         self._labelled = _has_labels(builder)
-        ids = np.arange(len(self._places)).astype(str)
+        ids = np.arange(len(self._rows)).astype(str)
         about = f"{builder.name}/{split}", form, ids, None, _class_names(builder)
         super().__init__(builder.data_path, *about, shape)
 
     @property
     def labels(self):
-        """Labels of these records, read from disk at the first use."""
+        """Labels of these records, read from disk at the first use, or remembered from an earlier time."""
         if self._labels is None and self._labelled:
-            labels = np.array(list(threads().map(self._label, self.ids)), np.int64)
+            labels = self._read_labels()
             self._labelled = bool((labels >= 0).all())
             self._labels = labels if self._labelled else None
         return self._labels
+
+    def _read_labels(self):
+        rows = self._rows[self.ids.astype(np.int64)]
+        unknown = np.flatnonzero(self._index.labels[rows] == UNKNOWN)
+        for place, label in self._each(lambda place: self._label(self.ids[place]), "reading labels of", unknown):
+            self._index.labels[rows[place]] = label
+        if len(unknown):
+            self._index.keep()
+        return self._index.labels[rows]
 
     def measured(self):
         """Itself: a look at each header would read the whole set, and TFDS wrote it from intact images."""
@@ -176,25 +183,8 @@ class RecordImages(FileImages):
             return 0  # A damaged record takes over image and label of the next good one when it is read.
 
     def _features(self, image_id):
-        record = int(image_id)
-        offset, length = self._places[record]
-        with open(self._paths[self._file[record]], "rb") as file:
-            file.seek(offset)
-            data = file.read(length)
+        data = self._index.record(self._rows[int(image_id)])
         try:
             return tf.train.Example.FromString(data).features.feature
         except Exception as error:  # protobuf's DecodeError
             raise UnreadableImage("damaged TFRecord") from error
-
-
-def _record_places(path):
-    """Offset and length of every record of a TFRecord file, int64 (n, 2), from the bytes before each."""
-    places = []
-    size = os.path.getsize(path)
-    with open(path, "rb", buffering=0) as file:
-        start = 0
-        while start + 12 <= size:
-            (length,) = struct.unpack("<Q", os.pread(file.fileno(), 8, start))
-            places.append((start + 12, length))
-            start += length + 16  # length and its checksum, data, and the data's checksum
-    return np.array(places, np.int64).reshape(-1, 2)

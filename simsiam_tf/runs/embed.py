@@ -41,6 +41,7 @@ def embed(backbone, images, crop: int, path: Path, batch_size: int = 256) -> np.
     with replacing(path) as partial:
         if path.suffix == ".npz":
             named = {} if names is None else {"class_names": np.array(names)}
+            columns["id"] = np.array(columns["id"].tolist())  # NumPy writes no other strings without pickle
             np.savez(partial, **columns, **named, features=features)
         else:
             _write_parquet(columns, names, features, partial)

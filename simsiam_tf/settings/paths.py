@@ -35,7 +35,7 @@ def check_data(data) -> None:
     if not (path.is_dir() if place.endings else path.is_file()):
         missing = "is not there" if not path.exists() else "is of another kind"
         raise InputError(f"data.path: {path} {missing}; give {place.words}")
-    if place.endings and not any(files_in(path, place.endings)):
+    if place.endings and not any(name.lower().endswith(place.endings) for _, names in files_in(path) for name in names):
         found = "has no files of these types" if os.access(path, os.R_OK | os.X_OK) else "cannot be opened"
         raise InputError(f"data.path: {path} {found}; give {place.wanted}")
 
@@ -80,8 +80,8 @@ def teacher_file(given: str | None) -> Path:
     return file
 
 
-def files_in(folder: Path, endings: tuple[str, ...] | None, but: tuple[str, ...] = ()) -> Iterator[Path]:
-    """Files of these endings, or of all but some, anywhere in a folder; hidden ones are left out, links followed."""
+def files_in(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Each folder in this one, "" for itself, with the names of its files; hidden ones are left out, links followed."""
     visited = set()
     for directory, names, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(directory)
@@ -91,10 +91,8 @@ def files_in(folder: Path, endings: tuple[str, ...] | None, but: tuple[str, ...]
         visited.add(real)
         # Sorted, so that of two links to one folder the same one counts on every host.
         names[:] = sorted(name for name in names if not name.startswith("."))
-        for name in files:
-            wanted = not name.lower().endswith(but) if endings is None else name.lower().endswith(endings)
-            if wanted and not name.startswith("."):
-                yield Path(directory, name)
+        inside = Path(directory).relative_to(folder)
+        yield inside.as_posix() if inside.parts else "", [name for name in files if not name.startswith(".")]
 
 
 def check_output(path: Path, suffixes: tuple[str, ...] = SUFFIXES) -> Path:

@@ -186,8 +186,8 @@ def test_damaged_record_is_replaced(prepared, caplog):
     path, _ = prepared("damaged", (None, None, 3), [(9, 9)] * 4, [0, 1, 0, 1])
     train, _ = data.load("tfds", name="damaged", path=path, image_size=9, test_split=None, memory_limit_gb=0)
     good = train.gather(np.arange(4))
-    record = train._paths[0]
-    offset, length = train._places[1]
+    record = train._index.paths[0]
+    offset, length = train._index.places[1]
     with open(record, "r+b") as file:
         file.seek(offset)
         file.write(bytes(length))
