@@ -32,6 +32,7 @@ OUT_OF_RANGE = {
     "data.limit": (0, "a whole number 1 or more or null"),
     "data.test_limit": (0, "a whole number 1 or more or null"),
     "data.memory_limit_gb": (-0.5, "a number 0 or more"),
+    "data.service": ("a\nb", "text or null"),
     "data.order": ("shuffled", "epochs or single_pass or accumulate or last or hybrid"),
     "data.chunks": (0, "a whole number 1 or more or null"),
     "data.rounds": (0, "a whole number 1 or more"),

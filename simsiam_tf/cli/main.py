@@ -11,7 +11,7 @@ from simsiam_tf.errors import InputError, unwritable
 from simsiam_tf.runs.interrupt import Interrupted
 
 VERBS = ("train", "sweep", "evaluate", "report", "embed", "neighbors", "inspect", "diagnose", "finetune", "predict")
-VERBS += ("export", "import-weights")
+VERBS += ("export", "import-weights", "serve")
 log = logging.getLogger("simsiam_tf")
 
 

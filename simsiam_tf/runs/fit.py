@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from simsiam_tf.callbacks import ProgressBar
 from simsiam_tf.data import training_batches
+from simsiam_tf.data.service import Servers
 from simsiam_tf.errors import InputError
 from simsiam_tf.runs.build import build_augmenter, steps_per_execution, view_stages
 from simsiam_tf.runs.watchers import Watchers
@@ -44,9 +45,12 @@ def fit(config: Config, model, images, watchers: Watchers, workers: Workers, ste
     stages = view_stages(config)
     labelled = bool(watchers.probes) or "labels" in model.reads
 
+    servers = Servers(config.data.servers, images) if config.data.servers else None
+
     def batches(step, part, parts):
         size, reads = config.optimizer.batch_size, {"with_labels": labelled, "with_rows": "rows" in model.reads}
-        return training_batches(images, size, config.seed, step, **reads, part=part, parts=parts, order=order)
+        where = {"part": part, "parts": parts, "servers": servers}
+        return training_batches(images, size, config.seed, step, **reads, **where, order=order)
 
     try:
         while (step := int(model.step.numpy())) < last and not watchers.stop.over:

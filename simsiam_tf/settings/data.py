@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import ClassVar, Literal, NamedTuple
@@ -49,7 +50,7 @@ PLACES = {
 
 PERMUTATION = "permutation.npy"  # in a run's folder
 OF_CHUNKS = {"chunks": None, "rounds": 1, "repeat_batch": 1, "permutation": None}  # neutral, as without chunks
-IN_EPOCHS = {"order": "epochs", "switch_epoch": None} | OF_CHUNKS
+IN_EPOCHS = {"order": "epochs", "switch_epoch": None, "service": None} | OF_CHUNKS  # not about which images there are
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class DataSettings(Section):
         limit: Use only this many training images, drawn by seed.
         test_limit: Use only this many test images, drawn by seed.
         memory_limit_gb: Larger sets are streamed from disk.
+        service: Hosts that decode the training images, host:port of each one's `simsiam-tf serve`, with commas between;
+            null: this one does.
         order: In which training images come: epochs, each once; single_pass, one chunk of them after the other;
             accumulate, all chunks so far; last, the last chunk only; hybrid, single_pass and from a switch on epochs. A
             chunk is gone through as often as its steps allow (Li, Efros & Pathak 2022).
@@ -92,6 +95,7 @@ class DataSettings(Section):
     limit: Count | None = None
     test_limit: Count | None = None
     memory_limit_gb: NonNegative = setting(4.0, free=True, own=True)
+    service: str | None = setting(None, free=True, own=True)
     order: Literal["epochs", "single_pass", "accumulate", "last", "hybrid"] = "epochs"
     chunks: Count | None = None
     rounds: Count = 1
@@ -107,9 +111,26 @@ class DataSettings(Section):
                     f"data.{name}: {shown(value)}, but data.order epochs has no chunks; give {shown(neutral)}, or "
                     "another order, such as single_pass"
                 )
+        if self.service is not None:
+            self._check_service()
         if self.switch_epoch is not None and self.order != "hybrid":
             raise InputError(
                 f"data.switch_epoch: {self.switch_epoch}, but data.order is {self.order}; give null, or order hybrid"
+            )
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """Addresses of `service`, none if this host decodes by itself."""
+        return tuple(address.strip() for address in (self.service or "").split(",") if address.strip())
+
+    def _check_service(self):
+        if not self.servers or any(not re.fullmatch(r"[^\s:/]+:\d+", address) for address in self.servers):
+            raise InputError(
+                f"data.service: {shown(self.service)} is no list of servers; give host:port of each, such as first:5050"
+            )
+        if self.order != "epochs":
+            raise InputError(
+                f"data.service: {shown(self.service)}, but data.order is {self.order}; give null, or order epochs"
             )
 
     def switch(self, epochs: int) -> int | None:
