@@ -71,10 +71,10 @@ class BatchServer:
         asked = dict(asked) if isinstance(asked, dict) else {}
         theirs, step = asked.pop("set", None), asked.pop("step", None)
         if {name: type(value) for name, value in asked.items()} != TYPES or type(step) is not int or step < 0:
-            raise InputError("the request is of another version; install the same one on all hosts")
+            raise InputError("request: of another version; install the same one on all hosts")
         if theirs != self._has:
             raise InputError(
-                f"this server has {self._has['images']} images of shape {tuple(self._has['shape'])} that are not "
+                f"images: this server has {self._has['images']} images of shape {tuple(self._has['shape'])} that are not "
                 "those of the trainer; give both the same data, with the same names and settings"
             )
         return Batches(self._images, **asked, order=self._order(asked["batch_size"], asked["seed"]))(step)

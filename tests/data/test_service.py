@@ -124,12 +124,14 @@ def ask(servers, **changed):
 def test_other_images_are_refused(served, monkeypatch):
     images, server = served
     other = data.Servers([server], images.take(np.arange(11)[::-1]))
-    with pytest.raises(InputError, match=rf"data\.service: {server}: this server has 11 images .* not those of the tr"):
+    with pytest.raises(
+        InputError, match=rf"data\.service: {server}: images: this server has 11 images .* not those of the tr"
+    ):
         ask(other)
     with pytest.raises(InputError, match=rf"{server}: optimizer\.batch_size: 12 does not fit the 11 images"):
         ask(data.Servers([server], images), batch_size=12)
     for changed in ({"seed": "0"}, {"newer": 1}):
-        with pytest.raises(InputError, match=r"the request is of another version"):
+        with pytest.raises(InputError, match=r"request: of another version"):
             ask(data.Servers([server], images), **changed)
 
 
