@@ -74,8 +74,8 @@ class BatchServer:
             raise InputError("request: of another version; install the same one on all hosts")
         if theirs != self._has:
             raise InputError(
-                f"images: this server has {self._has['images']} images of shape {tuple(self._has['shape'])} that are not "
-                "those of the trainer; give both the same data, with the same names and settings"
+                f"images: this server has {self._has['images']} images of shape {tuple(self._has['shape'])} that are "
+                "not those of the trainer; give both the same data, with the same names and settings"
             )
         return Batches(self._images, **asked, order=self._order(asked["batch_size"], asked["seed"]))(step)
 
