@@ -76,7 +76,9 @@ def portable(backbone):
 
     def call(layer, *inputs, **options):
         outputs = layer(*inputs, **options)
-        return keras.layers.ReLU(name=f"{layer.name}_relu")(outputs) if layer.name in with_relu else outputs
+        if layer.name not in with_relu:
+            return outputs
+        return keras.layers.ReLU(name=f"{layer.name}_relu", dtype="float32")(outputs)
 
     with_relu = set()  # names of the BatchNorms that had one
     copy = keras.models.clone_model(backbone, clone_function=clone, call_function=call)

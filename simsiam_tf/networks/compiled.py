@@ -1,7 +1,7 @@
 """What the layers compute in a step that XLA compiles: the same functions, with gradients that move fewer bytes.
 
-On a GPU half of the step is not convolution but passes over the activations. XLA fuses elementwise work into such a pass
-and decides by itself what it keeps in memory; these gradients are written so that it keeps nothing that a pass can
+On a GPU half of the step is not convolution but passes over the activations. XLA fuses elementwise work into such a
+pass and decides by itself what it keeps in memory; these gradients are written so that it keeps nothing that a pass can
 compute anew from what it reads anyway. Elsewhere TensorFlow's own kernels are faster. What each is worth:
 benchmarks/gpu.
 """
@@ -32,8 +32,8 @@ def is_compiled():
 def batch_norm(inputs, scale, offset, shift, epsilon, relu):
     """Batch normalisation over the last axis, and a ReLU of it if wanted.
 
-    The statistics take one pass, of the inputs less `shift`: where that is near the mean, nothing cancels in the mean of
-    squares minus the square of the mean. The gradient takes two: the sums, then the rest, each with a ReLU's zeros
+    The statistics take one pass, of the inputs less `shift`: where that is near the mean, nothing cancels in the mean
+    of squares minus the square of the mean. The gradient takes two: the sums, then the rest, each with a ReLU's zeros
     computed from the inputs.
 
     Args:
