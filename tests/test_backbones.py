@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from simsiam_tf import networks
 from simsiam_tf.errors import InputError
+from simsiam_tf.interop import export
 from simsiam_tf.networks import resnet as backbones
 from simsiam_tf.networks.layers import BatchNorm
 
@@ -211,6 +212,38 @@ class TestTrainingAndSaving:
         copy = keras.saving.load_model(tmp_path / "backbone.keras")
         np.testing.assert_array_equal(copy(images(size=33)), model(images(size=33)))
         assert [v.path for v in copy.variables] == [v.path for v in model.variables]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_portable_is_float32_and_stock(name):
+    """What export writes of a network that ran in bfloat16: Keras's own layers, each ReLU in its place, no rounding."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    copy = export.portable(with_random_statistics(backbones.build(name, stem="imagenet", width=2)))
+    assert {type(layer).__module__.split(".")[0] for layer in copy.layers} == {"keras"}
+    keras.config.set_dtype_policy("float32")
+    model = with_random_statistics(backbones.build(name, stem="imagenet", width=2))
+    expected = model(images(size=33)).numpy()
+    np.testing.assert_allclose(copy(images(size=33)), expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
+
+
+def test_export_compares_in_full_float32(tmp_path, monkeypatch):
+    """In TF32, a GPU's default, Keras and ONNX would differ; here, only the setting can be seen."""
+    enabled, seen = tf.config.experimental.tensor_float_32_execution_enabled, []
+
+    def look(backbone, path, contract):
+        path.touch()
+        return lambda images: seen.append(enabled()) or np.asarray(backbone(images, training=False))
+
+    monkeypatch.setitem(export.FORMATS, "look", look)
+    before = enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(True)
+    try:
+        model = backbones.build("resnet18", width=2)
+        assert export.export(model, tmp_path / "m", "look", {"frame": {"size": (8, 8)}}) < 1e-6
+        assert seen == [False]
+        assert enabled()
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 @pytest.mark.parametrize(

@@ -12,17 +12,25 @@ import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.errors import InputError
+from simsiam_tf.evaluation.features import full_float32
 from simsiam_tf.interop.contract import properties
 from simsiam_tf.interop.onnx_ops import teach_tf2onnx
-from simsiam_tf.networks.layers import BatchNorm
+from simsiam_tf.networks.layers import BatchNorm, Conv2D, MaxPooling2D, ReLU
 from simsiam_tf.networks.vit import PatchProjection
 
 log = logging.getLogger("simsiam_tf.export")
 # Largest difference from Keras, relative to the largest feature, that still counts as the same model.
 TOLERANCE = 1e-4
-STOCK = {BatchNorm: keras.layers.BatchNormalization, PatchProjection: keras.layers.Conv2D}
+STOCK = {
+    BatchNorm: keras.layers.BatchNormalization,
+    Conv2D: keras.layers.Conv2D,
+    MaxPooling2D: keras.layers.MaxPooling2D,
+    PatchProjection: keras.layers.Conv2D,
+    ReLU: keras.layers.ReLU,
+}
 
 
+@full_float32()  # a GPU's TF32 is further from ONNX's float32 than the tolerance
 def export(backbone, path: Path, format: str, contract: dict) -> float:
     """Write the backbone and read it back.
 
@@ -64,9 +72,18 @@ def portable(backbone):
             return kind.from_config(config)
         if kind is PatchProjection:
             del config["side"]
+        if kind is BatchNorm and config.pop("relu"):
+            with_relu.add(layer.name)
         return STOCK.get(kind, kind).from_config(config | {"dtype": "float32"})
 
-    copy = keras.models.clone_model(backbone, clone_function=clone)
+    def call(layer, *inputs, **options):
+        outputs = layer(*inputs, **options)
+        if layer.name not in with_relu:
+            return outputs
+        return keras.layers.ReLU(name=f"{layer.name}_relu", dtype="float32")(outputs)
+
+    with_relu = set()  # names of the BatchNorms that had one
+    copy = keras.models.clone_model(backbone, clone_function=clone, call_function=call)
     copy.set_weights(backbone.get_weights())
     return copy
 

@@ -10,6 +10,7 @@ from simsiam_tf.cuda import trains_compiled
 from simsiam_tf.errors import InputError
 from simsiam_tf.methods.inputs import check_compiled, check_images, check_labels
 from simsiam_tf.methods.views import TEST_STREAM, TRAIN_STREAM
+from simsiam_tf.networks.compiled import compiled
 
 
 class Batch(NamedTuple):
@@ -64,7 +65,7 @@ class TrainStep(keras.Model):
 
     def _gradients(self, views, batch, shares):
         """Outputs, loss, and the gradients of loss / shares."""
-        with tf.GradientTape() as tape:
+        with tf.GradientTape() as tape, compiled(self.jit_compile):
             outputs = self.forward(views, training=True)
             loss = self.objective(outputs, batch)
             scaled_loss = self.optimizer.scale_loss(loss / shares)

@@ -9,6 +9,8 @@ import zlib
 import keras
 import tensorflow as tf
 
+from simsiam_tf.networks import compiled
+
 FUSED_DTYPES = (tf.float32, tf.bfloat16, tf.float16)
 # oneDNN 3.7.3, on by default in TensorFlow 2.21 on CPUs with AVX-512 VNNI, takes fewer channels than one vector holds
 # wrongly in the gradient of a strided 1x1 kernel, and writes beyond its memory (uxlfoundation/oneDNN#6035).
@@ -22,20 +24,23 @@ class BatchNorm(keras.layers.BatchNormalization):
     Differs from Keras's in its defaults (torch's momentum 0.1 is Keras's 0.9), in the moving variance, which
     takes the unbiased batch variance (n / (n - 1)), and in speed: it is one fused kernel, except for float64
     and for statistics over several replicas (SyncBatchNorm), which are the default here. Statistics are float32
-    under mixed policies, float64 under float64. As in Keras, trainable = False means inference mode.
+    under mixed policies, float64 under float64. As in Keras, trainable = False means inference mode. In a training
+    step that XLA compiles it is `compiled.batch_norm`.
 
     Args:
         momentum: moving = momentum * moving + (1 - momentum) * batch.
         epsilon: added to the variance.
         synchronized: take the statistics over all replicas of a tf.distribute strategy. Otherwise each replica
             normalises by itself, and the moving statistics are those of the first, as in PyTorch.
+        relu: A ReLU of the output belongs to the layer.
         **kwargs: those of keras.layers.BatchNormalization, less axis and renorm.
 
     Input shape: (n, d) or (n, h, w, c); any rank >= 2 works, without the fused kernel.
     """
 
-    def __init__(self, momentum=0.9, epsilon=1e-5, synchronized=True, **kwargs):
+    def __init__(self, momentum=0.9, epsilon=1e-5, synchronized=True, relu=False, **kwargs):
         super().__init__(momentum=momentum, epsilon=epsilon, synchronized=synchronized, **kwargs)
+        self.relu = relu
         if self.axis != -1 or self.renorm:
             raise ValueError(f"BatchNorm needs axis=-1 and renorm=False, got {self.axis} and {self.renorm}")
         self.supports_masking = False
@@ -44,8 +49,12 @@ class BatchNorm(keras.layers.BatchNormalization):
         inputs = tf.convert_to_tensor(inputs)
         training = bool(training) and self.trainable
         alone = not training or self._replicas() is None
-        fused = alone and inputs.dtype in FUSED_DTYPES and inputs.shape.rank in (2, 4)
-        outputs, mean, variance = (self._fused if fused else self._explicit)(inputs, training)
+        if training and alone and compiled.is_compiled():
+            outputs, mean, variance = self._compiled(inputs)
+        else:
+            fused = alone and inputs.dtype in FUSED_DTYPES and inputs.shape.rank in (2, 4)
+            outputs, mean, variance = (self._fused if fused else self._explicit)(inputs, training)
+            outputs = tf.nn.relu(outputs) if self.relu else outputs
         if training:
             self._move(self.moving_mean, mean)
             self._move(self.moving_variance, variance)
@@ -60,6 +69,11 @@ class BatchNorm(keras.layers.BatchNormalization):
         offset = self.beta if self.center else tf.zeros(self.moving_mean.shape)
         parameters = (scale, offset, self.moving_mean, self.moving_variance)
         return [tf.cast(tf.convert_to_tensor(parameter), dtype) for parameter in parameters]
+
+    def _compiled(self, inputs):
+        dtype = tf.float64 if inputs.dtype == tf.float64 else tf.float32
+        scale, offset, shift, _ = self._parameters(dtype)
+        return compiled.batch_norm(inputs, scale, offset, shift, self.epsilon, self.relu)
 
     def _fused(self, inputs, training):
         scale, offset, mean, variance = self._parameters(tf.float32)
@@ -100,6 +114,38 @@ class BatchNorm(keras.layers.BatchNormalization):
     def _sum_over_replicas(self, tensors):
         context = self._replicas()
         return context.all_reduce(tf.distribute.ReduceOp.SUM, tensors) if context else tensors
+
+    def get_config(self):
+        return {**super().get_config(), "relu": self.relu}
+
+
+@keras.saving.register_keras_serializable(package="simsiam_tf")
+class ReLU(keras.layers.ReLU):
+    """Keras's without its options; in a training step that XLA compiles it is `compiled.relu`."""
+
+    def call(self, inputs):
+        return compiled.relu(inputs) if compiled.is_compiled() else super().call(inputs)
+
+
+@keras.saving.register_keras_serializable(package="simsiam_tf")
+class MaxPooling2D(keras.layers.MaxPooling2D):
+    """Keras's with square windows and no padding; in a training step that XLA compiles it is `compiled.max_pool`."""
+
+    def call(self, inputs):
+        if compiled.is_compiled():
+            return compiled.max_pool(tf.convert_to_tensor(inputs), self.pool_size[0], self.strides[0])
+        return super().call(inputs)
+
+
+@keras.saving.register_keras_serializable(package="simsiam_tf")
+class Conv2D(keras.layers.Conv2D):
+    """Keras's; in a training step that XLA compiles a strided 1x1 kernel takes its pixels first, which moves less."""
+
+    def convolution_op(self, inputs, kernel):
+        stride = self.strides[0]
+        if compiled.is_compiled() and self.kernel_size == (1, 1) and stride > 1:
+            return tf.nn.conv2d(tf.convert_to_tensor(inputs)[:, ::stride, ::stride], kernel, 1, "VALID")
+        return super().convolution_op(inputs, kernel)
 
 
 def layer_seed(seed, name):
@@ -150,7 +196,7 @@ def conv(inputs, filters, kernel_size, stride, name, seed, initializer=kaiming_n
         inputs = keras.layers.ZeroPadding2D((kernel_size - 1) // 2, name=f"{name}_pad")(inputs)
     if stride > 1 and kernel_size == 1 and inputs.shape[-1] < ONE_VECTOR:
         inputs, stride = keras.layers.AveragePooling2D(1, stride, name=f"{name}_stride")(inputs), 1
-    return keras.layers.Conv2D(
+    return Conv2D(
         filters,
         kernel_size,
         stride,

@@ -7,7 +7,7 @@ Layer names are torchvision's with underscores, `layer1.0.downsample.0` being `l
 import keras
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.networks.layers import BatchNorm, conv, torch_default
+from simsiam_tf.networks.layers import BatchNorm, MaxPooling2D, ReLU, conv, torch_default
 from simsiam_tf.networks.pixels import CIFAR10_MEAN, CIFAR10_STD, check_colors, full_precision, normalize, pixels
 
 STEMS = ("cifar", "imagenet")
@@ -64,23 +64,19 @@ def build(
 def _cifar_stem(inputs, width, seed):
     # The convolution that replaces torchvision's keeps torch's default initialisation, as in solo-learn.
     outputs = conv(inputs, width, 3, 1, "conv1", seed, initializer=torch_default)
-    return _norm_relu(outputs, "bn1", "relu")
+    return BatchNorm(relu=True, name="bn1")(outputs)
 
 
 def _imagenet_stem(inputs, width, seed):
-    outputs = _norm_relu(conv(inputs, width, 7, 2, "conv1", seed), "bn1", "relu")
+    outputs = BatchNorm(relu=True, name="bn1")(conv(inputs, width, 7, 2, "conv1", seed))
     # After a ReLU, padding with zeros is padding with minus infinity.
     outputs = keras.layers.ZeroPadding2D(1, name="maxpool_pad")(outputs)
-    return keras.layers.MaxPooling2D(3, 2, name="maxpool")(outputs)
-
-
-def _norm_relu(inputs, norm_name, relu_name):
-    return keras.layers.ReLU(name=relu_name)(BatchNorm(name=norm_name)(inputs))
+    return MaxPooling2D(3, 2, name="maxpool")(outputs)
 
 
 def _basic_block(inputs, filters, stride, name, seed, last_gamma):
     outputs = conv(inputs, filters, 3, stride, f"{name}_conv1", seed)
-    outputs = _norm_relu(outputs, f"{name}_bn1", f"{name}_relu1")
+    outputs = BatchNorm(relu=True, name=f"{name}_bn1")(outputs)
     outputs = conv(outputs, filters, 3, 1, f"{name}_conv2", seed)
     outputs = BatchNorm(gamma_initializer=last_gamma, name=f"{name}_bn2")(outputs)
     return _add_shortcut(inputs, outputs, stride, name, seed)
@@ -88,9 +84,9 @@ def _basic_block(inputs, filters, stride, name, seed, last_gamma):
 
 def _bottleneck_block(inputs, filters, stride, name, seed, last_gamma):
     outputs = conv(inputs, filters, 1, 1, f"{name}_conv1", seed)
-    outputs = _norm_relu(outputs, f"{name}_bn1", f"{name}_relu1")
+    outputs = BatchNorm(relu=True, name=f"{name}_bn1")(outputs)
     outputs = conv(outputs, filters, 3, stride, f"{name}_conv2", seed)
-    outputs = _norm_relu(outputs, f"{name}_bn2", f"{name}_relu2")
+    outputs = BatchNorm(relu=True, name=f"{name}_bn2")(outputs)
     outputs = conv(outputs, 4 * filters, 1, 1, f"{name}_conv3", seed)
     outputs = BatchNorm(gamma_initializer=last_gamma, name=f"{name}_bn3")(outputs)
     return _add_shortcut(inputs, outputs, stride, name, seed)
@@ -100,7 +96,7 @@ def _add_shortcut(inputs, outputs, stride, name, seed):
     if stride > 1 or inputs.shape[-1] != outputs.shape[-1]:
         inputs = conv(inputs, outputs.shape[-1], 1, stride, f"{name}_downsample_conv", seed)
         inputs = BatchNorm(name=f"{name}_downsample_bn")(inputs)
-    return keras.layers.ReLU(name=f"{name}_relu")(keras.layers.Add(name=f"{name}_add")([outputs, inputs]))
+    return ReLU(name=f"{name}_relu")(keras.layers.Add(name=f"{name}_add")([outputs, inputs]))
 
 
 STEM_LAYERS = {"cifar": _cifar_stem, "imagenet": _imagenet_stem}
