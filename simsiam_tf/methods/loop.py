@@ -88,7 +88,8 @@ def make_function(model, step):
         if model.steps_per_execution == 1 and surely:
             return one(batches)
         with tf.device(HOST):
-            taken, logs = several(batches, tf.constant(count))
+            count = tf.constant(count)  # the call itself has to be outside: its variables are on the GPU
+        taken, logs = several(batches, count)
         if not int(taken):
             raise StopIteration
         return logs

@@ -147,7 +147,9 @@ def compile_method(model, config: Config, steps_per_epoch: int) -> None:
     if jit == "auto":  # XLA does not compile a step on several devices
         jit = t.distribution == "none" and has_gpu() and not is_deterministic(config)
     jit = jit and trains_compiled()
-    model.compile(optimizer=optimizer, jit_compile=jit, steps_per_execution=steps_per_execution(config, steps_per_epoch))
+    model.compile(
+        optimizer=optimizer, jit_compile=jit, steps_per_execution=steps_per_execution(config, steps_per_epoch)
+    )
     model.optimizer.build(model.trainable_variables)
     check_groups(model)
 
