@@ -87,10 +87,10 @@ class CollapseMonitor(keras.callbacks.Callback):
         self._write()
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._step = int(self.model.step.numpy())
+        self._begin = self._step = int(self.model.step.numpy())
 
     def on_train_batch_end(self, batch, logs=None):
-        before, self._step = self._step, self._step + self.model.steps_per_execution
+        before, self._step = self._step, self._begin + batch + 1
         steps = self.steps_per_epoch or self.params["steps"]
         if self.every != "auto" or not steps or self._step % steps == 0:
             return

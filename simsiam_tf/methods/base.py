@@ -129,7 +129,7 @@ class Method(TrainStep):
         return list(augmenter)
 
     def use_augmenter(self, augmenter):
-        """Draw views with this one, or these, from the next trace of the step on; what gets saved stays as it was."""
+        """Draw views with this one, or these, from the next `fit` on; what gets saved stays as it was."""
         self._views = Views(self._one_for_each_view(augmenter))
 
     # === What a method states ===
@@ -206,7 +206,6 @@ class Method(TrainStep):
     def attach_probe(self, probe):
         """Let a `train_step(features, labels)` of its own, which returns logs, follow each step; None: no more."""
         self.probe = probe
-        self.train_function = None  # the step is traced anew, with the probe in it or not
 
     def draw_views(self, images, step, stream=TRAIN_STREAM, sizes=None):
         """`num_views` independent augmentations of a batch, each (n, h, w, 3) float32 in [0, 255]."""

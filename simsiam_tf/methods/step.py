@@ -9,6 +9,7 @@ from keras.src.trainers.data_adapters.data_adapter_utils import unpack_x_y_sampl
 from simsiam_tf.cuda import trains_compiled
 from simsiam_tf.errors import InputError
 from simsiam_tf.methods.inputs import check_compiled, check_images, check_labels
+from simsiam_tf.methods.loop import cut_into_blocks, make_function
 from simsiam_tf.methods.views import TEST_STREAM, TRAIN_STREAM
 from simsiam_tf.networks.compiled import compiled
 
@@ -145,6 +146,19 @@ class TrainStep(keras.Model):
         if self.distribute_strategy.num_replicas_in_sync > 1:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
+        if iterator is not None:
+            cut_into_blocks(iterator)
+
+    def make_train_function(self, force=False):
+        """As Keras's; the step is traced anew for another probe or other views, and for these alone."""
+        parts = self.probe, self._views, self.optimizer, self.jit_compile, self.run_eagerly
+        made_of = getattr(self.train_function, "parts", parts)
+        force |= any(part is not old for part, old in zip(parts, made_of, strict=True))
+        super().make_train_function(force)
+        self.train_function.parts = parts
+
+    def _make_function(self, step_function):
+        return make_function(self, step_function)
 
 
 def _sum(a, b):

@@ -147,24 +147,23 @@ def compile_method(model, config: Config, steps_per_epoch: int) -> None:
     if jit == "auto":  # XLA does not compile a step on several devices
         jit = t.distribution == "none" and has_gpu() and not is_deterministic(config)
     jit = jit and trains_compiled()
-    per_execution = steps_per_execution(config, steps_per_epoch)
-    if t.steps_per_execution not in ("auto", per_execution):
-        raise InputError(
-            f"training.steps_per_execution: {t.steps_per_execution} does not divide the {steps_per_epoch} steps of an "
-            f"epoch; give {per_execution} or another divisor"
-        )
-    model.compile(optimizer=optimizer, jit_compile=jit, steps_per_execution=per_execution)
+    model.compile(
+        optimizer=optimizer, jit_compile=jit, steps_per_execution=steps_per_execution(config, steps_per_epoch)
+    )
     model.optimizer.build(model.trainable_variables)
     check_groups(model)
 
 
 def steps_per_execution(config: Config, steps: int) -> int:
-    """Steps per call from Python in a `fit` of so many steps: always a divisor of them.
+    """Steps per call from Python in a `fit` of so many steps an epoch, whose last call may have fewer.
 
-    "auto" leaves the collapse monitor its looks, which it can have between two calls only.
+    "auto" makes as few calls of at most 100 steps as it takes, and of like length. It leaves the collapse monitor its
+    looks, which it can have between two calls only.
     """
     wanted = config.training.steps_per_execution
     if wanted != "auto":
-        return math.gcd(steps, wanted)
+        return min(wanted, steps)
+    if not has_gpu():
+        return 1
     most = max(1, min(100, steps // CollapseMonitor.looks_in_epoch(config.optimizer.epochs)))
-    return max(k for k in range(1, most + 1) if steps % k == 0) if has_gpu() else 1
+    return math.ceil(steps / math.ceil(steps / most))

@@ -42,7 +42,7 @@ def fit(config: Config, model, images, watchers: Watchers, workers: Workers, ste
     """
     start, total = time.monotonic(), config.optimizer.epochs * steps_per_epoch
     last = min(total, config.training.stop_after_steps or total)
-    stages = view_stages(config)
+    stages, drawn = view_stages(config), None
     labelled = bool(watchers.probes) or "labels" in model.reads
 
     servers = Servers(config.data.servers, images) if config.data.servers else None
@@ -58,10 +58,10 @@ def fit(config: Config, model, images, watchers: Watchers, workers: Workers, ste
             steps = min(steps_per_epoch - done, last - step)
             whole = steps == steps_per_epoch
             stage_end, size = next(stage for stage in stages if epoch < stage[0])
-            if config.augmentation.view_sizes:
+            if config.augmentation.view_sizes and size != drawn:
                 model.use_augmenter(build_augmenter(config, size))
+                drawn = size
             model.steps_per_execution = steps_per_execution(config, steps)
-            model.train_function = None  # it is made for one number of steps per execution
             model.fit(
                 workers.batches(functools.partial(batches, step)),
                 initial_epoch=epoch,

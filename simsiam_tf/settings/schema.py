@@ -35,8 +35,8 @@ class TrainingSettings(Section):
             it rules out XLA.
         micro_batches: Parts that a batch is taken in, one after the other, their gradients added up: less memory.
             BatchNorm, and what else looks at a whole batch, then sees one part of it at a time.
-        steps_per_execution: Steps per call from Python, a divisor of the steps of an epoch: between them nothing waits
-            for the device, and no signal is heard. auto means one on a CPU, on a GPU as many as divide, up to 100.
+        steps_per_execution: Steps per call from Python: between them nothing waits for the device, and no signal is
+            heard. The last call of an epoch has those that are left. auto means one on a CPU, up to 100 on a GPU.
         compilation_cache: Folder where XLA keeps compiled programs, so that the next start on this machine loads them.
         stop_after_steps: End the run early, after this many steps in all.
         checkpoint_epochs: Save every so many epochs.
