@@ -29,7 +29,12 @@ def is_deterministic(config: Config) -> bool:
 
 
 def prepare_process(config: Config) -> str:
-    """Seed, deterministic ops and precision policy of this process; returns the precision in use."""
+    """Seed, deterministic ops and precision policy of this process; returns the precision in use.
+
+    float32 is float32: in TF32, TensorFlow's default on recent GPUs, the augmentation's products would have some pixels
+    off by up to 8 levels. What is large is bfloat16 there, unless float32 was asked for.
+    """
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     keras.utils.set_random_seed(config.seed)
     if is_deterministic(config):
         # keras-cv's layers take this generator when they are made, seeded or not; ours never draw from it.
