@@ -2,8 +2,8 @@
 
 import pytest
 import tensorflow as tf
-from command_line import parse
 
+from command_line import parse
 from simsiam_tf import recipe
 from simsiam_tf.runs.build import prepare_process
 
