@@ -75,7 +75,7 @@ class BatchServer:
         if theirs != self._has:
             raise InputError(
                 f"images: this server has {self._has['images']} images of shape {tuple(self._has['shape'])} that are "
-                "not those of the trainer; give both the same data, with the same names and settings"
+                "not those of the trainer; give both the same data, names and settings, data.memory_limit_gb among them"
             )
         return Batches(self._images, **asked, order=self._order(asked["batch_size"], asked["seed"]))(step)
 

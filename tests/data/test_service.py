@@ -175,9 +175,20 @@ def test_a_run_that_is_fed_is_the_run_that_decodes_by_itself(tmp_path, monkeypat
 
 
 def test_the_example_goes_on_from_its_file(tmp_path, served):
-    images, server = served
+    _, server = served
     example = runpy.run_path(str(ROOT / "examples" / "data_service.py"))
-    words = ["--servers", server, "--path", str(images.root), "--image-size", "8", "--recipe", "none", "--width", "4"]
+    words = [
+        "--servers",
+        server,
+        "--path",
+        str(tmp_path / "photos"),
+        "--image-size",
+        "8",
+        "--recipe",
+        "none",
+        "--width",
+        "4",
+    ]
     for epochs in (1, 2):
         given = [*words, "--batch-size", "5", "--model", str(tmp_path / "model.keras"), "--epochs", str(epochs)]
         model = example["train"](example["parse"](given))
