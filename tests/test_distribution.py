@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from simsiam_tf import recipe
+from simsiam_tf.data import ArrayImages
 from simsiam_tf.errors import InputError
 from simsiam_tf.runs import workers as distribution
 from simsiam_tf.settings.schema import Config, SGDSettings, TrainingSettings
@@ -73,7 +74,7 @@ def test_workers_that_would_not_be_one_run_are_refused(monkeypatch):
 
     def tells(config, ids=("a", "b")):
         monkeypatch.setattr(workers, "from_chief", lambda own: told.append(own) or own)
-        workers.check(config, Names(ids))
+        workers.check(config, images(*ids))
         return tuple(told[-1])
 
     config = Config()
@@ -82,15 +83,11 @@ def test_workers_that_would_not_be_one_run_are_refused(monkeypatch):
     assert len({tells(config), tells(other), tells(config, ("b", "a")), tells(config, ("a",))}) == 4
     monkeypatch.setattr(workers, "from_chief", lambda own: told[0] + 1)
     with pytest.raises(InputError, match="do not have the same settings"):
-        workers.check(config, Names(("a", "b")))
+        workers.check(config, images("a", "b"))
 
 
-class Names(tuple):
-    """Images of which only the names matter."""
-
-    @property
-    def ids(self):
-        return list(self)
+def images(*names):
+    return ArrayImages(np.zeros((len(names), 2, 2, 3), np.uint8), ids=names)
 
 
 def tf_config(monkeypatch, cluster, kind="worker", index=0):

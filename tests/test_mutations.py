@@ -35,7 +35,7 @@ def same_padding(patch):
 
 
 def batch_norm_defaults(momentum, epsilon):
-    return lambda patch: patch.setattr(layers.BatchNorm.__init__, "__defaults__", (momentum, epsilon, False))
+    return lambda patch: patch.setattr(layers.BatchNorm.__init__, "__defaults__", (momentum, epsilon, False, False))
 
 
 def affine_output_norm(patch):

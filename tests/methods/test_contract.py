@@ -215,7 +215,7 @@ def replicas(tmp_path_factory):
         with (folder / f"stderr{len(processes)}").open("w") as errors:
             processes.append(subprocess.Popen(program, env=environment | own, stderr=errors))
     try:
-        codes = [process.wait(900) for process in processes]
+        codes = [process.wait(1800) for process in processes]
     finally:
         for process in processes:
             process.kill()
