@@ -11,8 +11,10 @@ HEAD = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\) -> .* \{")
 LINE = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = (\(.*?\)|\S+) ([\w\-]+)\((.*)$")
 FREE = {"parameter", "get-tuple-element", "tuple", "bitcast", "constant", "after-all", "partition-id", "replica-id"}
 VIEWS = {"slice", "dynamic-slice", "gather"}  # a fusion that reads an array through one of these reads a part of it
-# An H100's: bytes a second, and operations a second by the dtype of the factors, as its large products reach them.
-BANDWIDTH, RATES = 3.0e12, {"bf16": 790e12, "f32": 395e12}
+# An H100's: bytes a second, and operations a second of products by what multiplies: bfloat16, TF32 where a product of
+# float32 may be one, and float32 outside of the tensor cores.
+BANDWIDTH, RATES = 3.0e12, {"bf16": 790e12, "tf32": 395e12, "f32": 60e12}
+GEMM = "__cublas$gemm"
 
 
 @dataclass
@@ -24,11 +26,11 @@ class Kernel:
     times: int
     bytes: int
     operations: float
-    dtype: str
+    unit: str  # a key of RATES
 
     def seconds(self, share=1.0, bandwidth=BANDWIDTH, least=0.0):
         """Time of all runs, at this share of the rate of products and with a least time for each run."""
-        return self.times * max(self.bytes / bandwidth, self.operations / (RATES[self.dtype] * share), least)
+        return self.times * max(self.bytes / bandwidth, self.operations / (RATES[self.unit] * share), least)
 
 
 def kernels(text):
@@ -112,19 +114,27 @@ def _bytes(shape):
 def _kernel(computations, computation, each, times):
     scope = computations[computation]
     inner = computations.get(_attribute(each, r"calls=%([\w.\-]+)"), {})
-    moved = _bytes(each["shape"])
+    target = _attribute(each, r'custom_call_target="([^"]+)"') or ""
+    moved = _bytes(each["shape"].partition(", s8[")[0] if target == GEMM else each["shape"])  # less its workspace
     for number, argument in enumerate(each["arguments"]):
         moved += _read(inner, number, _bytes(scope[argument]["shape"]) if argument in scope else 0)
-    operations, dtype, kind = 0.0, "bf16", "other"
+    operations, unit, kind = 0.0, "bf16", "other"
     for own, where in [(one, inner) for one in inner.values()] or [(each, scope)]:
-        if own["op"] == "dot":
-            dtype, kind = _arrays(where[own["arguments"][0]]["shape"])[0][0], "product"
+        if own["op"] == "dot" or target == GEMM:
+            unit, kind = _unit(own, where), "product"
             operations += _dot(own, where)
-    if "conv" in (target := _attribute(each, r'custom_call_target="([^"]+)"') or ""):
+    if "conv" in target:
         operations, kind = _convolution(each, target, scope), "convolution"
     if "augmenter" in (_attribute(each, r'op_name="([^"]*)"') or ""):
         kind = "augmentation"
-    return Kernel(each["name"], kind, times, moved, operations, dtype)
+    return Kernel(each["name"], kind, times, moved, operations, unit)
+
+
+def _unit(own, scope):
+    """What multiplies: a key of RATES."""
+    dtype = _arrays(scope[own["arguments"][0]]["shape"])[0][0]
+    full = re.search(r"operand_precision[\"=:]+[\[{]\"?highest", own["attributes"], re.IGNORECASE)
+    return dtype if dtype == "bf16" or full else "tf32"
 
 
 def _read(inner, number, whole):
@@ -138,9 +148,9 @@ def _read(inner, number, whole):
 
 def _dot(own, scope):
     _, left = _arrays(scope[own["arguments"][0]]["shape"])[0]
-    contracted = _attribute(own, r"lhs_contracting_dims=\{([\d,]*)\}") or ""
-    sides = [left[int(axis)] for axis in contracted.split(",") if axis]
-    return 2.0 * math.prod(sides) * math.prod(_arrays(own["shape"])[0][1])
+    axes = _attribute(own, r"lhs_contracting_dim(?:s=\{|ensions\":\[)([\d,\"]*)") or ""
+    contracted = [left[int(axis)] for axis in re.findall(r"\d+", axes)]
+    return 2.0 * math.prod(contracted) * math.prod(_arrays(own["shape"])[0][1])
 
 
 def _convolution(each, target, scope):

@@ -1,9 +1,9 @@
 """What the host does of a training step on a GPU, counted without one: calls, copies and waits of a real `fit`.
 
-    python benchmarks/gpu/host.py STAND_IN     a folder with stand-ins for CUDA's libraries (libcuda.so.1 ...)
+    V/bin/python benchmarks/gpu/host.py        V as program.py says
 
-A stand-in's kernels do nothing, and with STANDIN_TRACE=1 it writes each call to stderr, "standin: cuLaunchKernel ...".
-Python needs tensorflow[and-cuda]. Counted is the second epoch, from its first step to its last; then its end. The time
+The stand-ins' kernels do nothing, and with STANDIN_TRACE=1 they write each call to stderr, "standin: cuLaunchKernel
+...". Counted is the second epoch, from its first step to its last; then its end. The time
 is that of another process, which traces nothing.
 """
 
@@ -12,12 +12,12 @@ import os
 import re
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+import program
+
 KINDS = {
     "launches": r"cuLaunchKernel|cuGraphLaunch",
     "to the host": r"cuMemcpyDtoH",
@@ -29,7 +29,7 @@ COLUMNS = ("loop", "steps a call", *KINDS, "ms of host a step", "waits at the ep
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("standin", type=Path)
+    parser.add_argument("--driver", type=Path, metavar="FOLDER", help="where the stand-ins are, or are made")
     parser.add_argument("--steps", type=int, default=23, help="of an epoch")
     parser.add_argument("--per-execution", type=int, nargs="+", default=[1, 10])
     parser.add_argument("--loops", nargs="+", choices=["keras", "ours"], default=["keras", "ours"])
@@ -92,15 +92,9 @@ def child(arguments):
 
 def run(arguments, loop, per_execution, trace):
     """The lines that a child and the stand-in wrote, from the second epoch on."""
-    nvcc = Path(sysconfig.get_paths()["purelib"], "nvidia", "cuda_nvcc")
-    environment = os.environ | {
-        "LD_LIBRARY_PATH": str(arguments.standin.resolve()),
-        "PYTHONPATH": str(ROOT),
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-        "XLA_FLAGS": f"--xla_gpu_cuda_data_dir={nvcc} --xla_gpu_autotune_level=0",
-    }
-    environment |= {"STANDIN_TRACE": "1"} if trace else {}
+    environment = program.with_stand_ins(arguments.driver) | ({"STANDIN_TRACE": "1"} if trace else {})
+    # The stand-in for cuBLAS launches nothing, and a recorded graph of nothing is an error: record fusions alone.
+    environment["XLA_FLAGS"] += " --xla_gpu_enable_command_buffer=FUSION"
     command = [sys.executable, __file__, *sys.argv[1:], "--child", loop, str(per_execution)]
     with tempfile.TemporaryFile("w+", errors="replace") as file:
         done = subprocess.run(command, env=environment, stderr=file, check=False)
@@ -135,9 +129,11 @@ def main():
     if arguments.child:
         return child(arguments)
     print("| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|")
-    for loop in arguments.loops:
-        for per_execution in arguments.per_execution:
-            print("| " + " | ".join(map(str, measure(arguments, loop, per_execution))) + " |", flush=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        arguments.driver = (arguments.driver or Path(temporary)).resolve()
+        for loop in arguments.loops:
+            for per_execution in arguments.per_execution:
+                print("| " + " | ".join(map(str, measure(arguments, loop, per_execution))) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ def quiet_tensorflow() -> None:
 
     TF_CPP_MIN_LOG_LEVEL=0 in the environment shows them. An import error is raised as ever. GPUs' memory is taken as it
     is needed, not all of it at the start, so that another process has room beside this one. oneDNN's kernels, which
-    TensorFlow takes by itself on CPUs with AVX-512, are asked for on all:
-    without, the operations of a step took twice as long (docs/guide.md, Precision and devices).
+    TensorFlow takes by itself on CPUs with AVX-512, are asked for on all: without, the operations of a step took twice
+    as long (docs/guide.md, Precision and devices).
     """
     preload()
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

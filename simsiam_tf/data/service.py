@@ -2,7 +2,7 @@
 
 A batch is a function of the step, so a server keeps nothing of a trainer: a request (HTTP, a JSON object without
 passwords) says which batch of which images, the answer is its arrays, one after the other. tf.data's own service cannot
-be told the step to begin with, and its client waits an hour for a server that was killed and is back.
+be told the step to begin with, and its client goes on waiting for a server that was killed and is back.
 """
 
 import http.client

@@ -44,7 +44,6 @@ def fit(config: Config, model, images, watchers: Watchers, workers: Workers, ste
     last = min(total, config.training.stop_after_steps or total)
     stages, drawn = view_stages(config), None
     labelled = bool(watchers.probes) or "labels" in model.reads
-
     servers = Servers(config.data.servers, images) if config.data.servers else None
 
     def batches(step, part, parts):

@@ -9,7 +9,9 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from simsiam_tf import data
+from simsiam_tf.data import record_index
 from simsiam_tf.data.decode import read_square
+from simsiam_tf.data.tfrecords import RecordImages
 from simsiam_tf.errors import InputError
 
 
@@ -173,6 +175,22 @@ def test_the_test_split_and_the_held_out_part_are_two_things(prepared, memory_li
     assert kept.ids.tolist() == left.ids.tolist()
     assert sorted([*left.ids, *held_out.ids]) == sorted(whole.train.ids)
     assert len(held_out) == 2
+
+
+def test_labels_are_read_once_for_all_processes(prepared, tmp_path, monkeypatch):
+    """Of a set that is read from disk; a start that needs more of them reads what is left."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(record_index, "MANY", 1)
+    path, _ = prepared("labelled", (4, 4, 3), [(4, 4)] * 6, [0, 1, 1, 0, 1, 0])
+    arguments = {"name": "labelled", "path": path, "image_size": 4, "test_split": None, "memory_limit_gb": 0}
+    read, label = [], RecordImages._label
+    monkeypatch.setattr(RecordImages, "_label", lambda self, name: (read.append(name), label(self, name))[1])
+    few = data.load("tfds", **arguments, limit=2).train
+    assert few.labels.tolist() == np.array([0, 1, 1, 0, 1, 0])[few.ids.astype(int)].tolist()
+    for further in (4, 0):
+        read.clear()
+        assert data.load("tfds", **arguments).train.labels.tolist() == [0, 1, 1, 0, 1, 0]
+        assert len(read) == further
 
 
 def test_withheld_labels_count_as_none(prepared):
