@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the GPU image, some 4 GB, and asks it for GPUs with a driver that only shows one: docker/driver.c. Needs gcc.
+# Builds the GPU image, 6.3 GB, and asks it for GPUs with a driver that only shows one: docker/driver.c. Needs gcc.
 # Exit codes: 0 all is well; 77 there is no Docker here; 1 something failed, and what it printed.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,5 +1,8 @@
 """Saves the whole training state at the end of epochs and when the run is asked to stop."""
 
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 
 from simsiam_tf.runs.checkpoint import CheckpointFolder, by_path, collect, restore
@@ -18,6 +21,9 @@ def method_variables(model) -> dict:
 
 class Checkpointer(keras.callbacks.Callback):
     """Put it last, so that what it saves includes what the other callbacks did.
+
+    Steps wait while the state is copied to host memory. A thread writes the copy to disk while training goes on: `wait`
+    for it once `fit` is left.
 
     Args:
         folder: Where checkpoints go.
@@ -38,6 +44,7 @@ class Checkpointer(keras.callbacks.Callback):
         self.divergence, self.monitor, self.held_out = divergence, monitor, held_out
         self.folder, self.record, self.interrupt = folder, record, interrupt
         self.stateful, self.every = list(stateful), every
+        self._writer, self._writing = ThreadPoolExecutor(1, "checkpoint"), None
 
     def variables(self):
         """{name: variable} of the run, but for metrics: an epoch, or a part of one, begins with new ones."""
@@ -76,20 +83,44 @@ class Checkpointer(keras.callbacks.Callback):
             restore(self.folder.best()[0], method_variables(self.model), partly=True)
 
     def save(self, best=False):
+        """Copy the state and have it written, after what was to be written before.
+
+        Raises:
+            InputError: the one before could not be written.
+        """
+        self.wait()
         meta = {"rows": self.record.rows, "monitor": self.monitor.state if self.monitor else {}}
-        self.folder.save(int(self.model.step.numpy()), collect(self.variables()), meta, best)
+        state = int(self.model.step.numpy()), collect(self.variables()), copy.deepcopy(meta), best
+        self._writing = self._writer.submit(self.folder.save, *state)
+
+    def wait(self):
+        """Until the last save is on the disk.
+
+        Raises:
+            InputError: it could not be written; what the folder held before is intact.
+        """
+        writing, self._writing = self._writing, None
+        if writing:
+            writing.result()
 
     def on_train_batch_end(self, batch, logs=None):
+        if self._writing and self._writing.done():
+            self.wait()
         if self.interrupt.requested and batch + 1 != self.params["steps"]:
             self.divergence.check_state()
             self.save()
-            self.interrupt.check()
+            self._leave_if_asked()
 
     def on_epoch_end(self, epoch, logs=None):
         best = self._is_best(epoch, logs)
         last = epoch + 1 == self.params["epochs"] or self.model.stop_training
         if best or last or (epoch + 1) % self.every == 0 or self.interrupt.requested:
             self.save(best)
+        self._leave_if_asked()
+
+    def _leave_if_asked(self):
+        if self.interrupt.requested:
+            self.wait()
         self.interrupt.check()
 
     def _is_best(self, epoch, logs):

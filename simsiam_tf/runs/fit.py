@@ -9,7 +9,6 @@ import time
 import keras
 import tensorflow as tf
 
-from simsiam_tf.callbacks import ProgressBar
 from simsiam_tf.data import training_batches
 from simsiam_tf.data.service import Servers
 from simsiam_tf.errors import InputError
@@ -73,9 +72,7 @@ def fit(config: Config, model, images, watchers: Watchers, workers: Workers, ste
     except tf.errors.OpError as error:
         raise one_line(error) from error
     finally:
-        for callback in watchers.callbacks:
-            if isinstance(callback, ProgressBar):
-                callback.close()
+        watchers.close()
     return time.monotonic() - start
 
 

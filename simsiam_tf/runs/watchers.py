@@ -71,6 +71,18 @@ class Watchers:
             self.events.begin(model)
         self.stop.ask_monitors()
 
+    def close(self) -> None:
+        """End the progress bar's line, and see the last checkpoint written.
+
+        Raises:
+            InputError: it could not be.
+        """
+        for callback in self.callbacks:
+            if isinstance(callback, ProgressBar):
+                callback.close()
+        if self.checkpointer:
+            self.checkpointer.wait()
+
 
 def make_watchers(config: Config, model, splits, folder, interrupt: Interrupt, steps_per_epoch: int, workers: Workers):
     """The watchers of this worker; those of another than the first decide what is trained, and when it ends.
