@@ -1,4 +1,7 @@
-"""Features of a fixed set of images as the encoder now sees them, computed once per training step at most."""
+"""Features of a fixed set of images as the encoder now sees them, computed once per training step at most.
+
+A model is traced once for all who watch it.
+"""
 
 import numpy as np
 
@@ -21,7 +24,7 @@ class MonitorImages:
         self.labels = getattr(images, "labels", None) if labels is None else np.asarray(labels)
         self.batch_size = batch_size or forward_batch(crop or getattr(images, "side", None) or images.shape[1])
         self.crop = crop
-        self._extractor = self._model = self._features = None
+        self._model = self._features = None
         self._step = -1
         if self.labels is not None and len(self.labels) != len(images):
             raise InputError(f"labels: {len(self.labels)} for {len(images)} images; give one per image")
@@ -46,12 +49,19 @@ class MonitorImages:
 
     def features(self, model):
         """Features (n, d) of `model` at its present step."""
-        if model is not self._model:
-            self._model, self._extractor, self._step = model, Extractor(model), -1
         step = int(model.step.numpy())
-        if step != self._step:
-            self._features, self._step = self._extractor(self.batches(), len(self)), step
+        if model is not self._model or step != self._step:
+            self._features = _extractor(model, "features", model)(self.batches(), len(self))
+            self._model, self._step = model, step
         return self._features
+
+
+def _extractor(model, kind, forward):
+    """The one Extractor of a kind that a model has."""
+    kept = vars(model).setdefault("_extractors", {})
+    if kind not in kept:
+        kept[kind] = Extractor(forward)
+    return kept[kind]
 
 
 def projections_of(model, callback):
@@ -65,7 +75,7 @@ def projections_of(model, callback):
             f"{type(callback).__name__}: {type(model).__name__} has no project(images); give it to a method such as "
             "SimSiam"
         )
-    return Extractor(lambda images, training: model.project(images))
+    return _extractor(model, "projections", lambda images, training: model.project(images))
 
 
 def as_monitor_images(value, name):

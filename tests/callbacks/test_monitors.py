@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from fitting import CLASSES, run
 from simsiam_tf import CollapseMonitor, KNNMonitor, LinearProbe
-from simsiam_tf.callbacks import DivergenceMonitor, MonitorImages, Rates, ViewImages, view_grid
+from simsiam_tf.callbacks import DivergenceMonitor, MonitorImages, Rates, SpectrumMonitor, ViewImages, view_grid
 from simsiam_tf.errors import Diverged, InputError
 from simsiam_tf.evaluation.knn import knn_accuracy
 
@@ -187,3 +187,22 @@ def test_an_update_that_overflows_alone_ends_the_epoch(small_model, images):
     variance.assign(tf.fill(variance.shape, np.inf))
     with pytest.raises(Diverged, match=r"step 1, batch 1 of 4 of epoch 1"):
         monitor.on_epoch_end(0)
+
+
+def test_a_model_is_traced_once_for_all_who_watch_it(small_model, colours, monkeypatch):
+    model, traced = small_model(), {"call": 0, "project": 0}
+
+    def counted(name, original):
+        def forward(*arguments, **options):
+            traced[name] += 1
+            return original(*arguments, **options)
+
+        return forward
+
+    for name in traced:
+        monkeypatch.setattr(model, name, counted(name, getattr(model, name)))
+    bank, queries = MonitorImages(colours, CLASSES, batch_size=32), MonitorImages(colours[32:], CLASSES[32:], 32)
+    watchers = [KNNMonitor(bank, queries, 1, k=5), SpectrumMonitor(bank), CollapseMonitor(bank, 1)]
+    run(model, colours, watchers)
+    run(model, colours, watchers)
+    assert traced == {"call": 1, "project": 1}
