@@ -36,7 +36,7 @@ def picture(seed, size=(90, 60)):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Twenty pictures, of two of them a copy or two, and two files that are none."""
+    """Twenty pictures, of three of them a copy or two, and two files that are none."""
     path = tmp_path / "pictures"
     path.mkdir()
     for seed in range(20):
@@ -44,6 +44,7 @@ def folder(tmp_path):
     picture(3, (93, 60)).save(path / "saved.jpg", quality=60)
     ImageOps.mirror(picture(3, (93, 60))).save(path / "turned.png")
     ImageEnhance.Brightness(picture(7, (97, 60))).enhance(1.15).save(path / "bright<b>&.png")
+    picture(11, (101, 60)).crop((1, 1, 99, 58)).save(path / "cropped.png")
     (path / "bad.png").write_bytes(b"words")
     (path / os.fsdecode(b"bad\xe9.jpg")).write_bytes(b"")
     return path
@@ -60,14 +61,15 @@ def rows(path):
 def test_copies_are_grouped_and_every_picture_has_a_row(run, folder, tmp_path, capsys):
     output = tmp_path / "found.html"
     inspect(run, folder, "--output", output)
-    assert "23 pictures, 2 unreadable; 5 near-duplicates in 2 groups" in capsys.readouterr().out
+    assert "24 pictures, 2 unreadable; 7 near-duplicates in 3 groups" in capsys.readouterr().out
     table = pyarrow.parquet.read_table(tmp_path / "found.parquet")
     assert table.column_names == ["id", "width", "height", "bytes", "nearest", "cosine", "group"]
     found = rows(tmp_path / "found.parquet")
-    assert len(found) == 23
+    assert len(found) == 24
     assert {name for name, row in found.items() if row["group"] == 1} == {"03.png", "saved.jpg", "turned.png"}
     assert {name for name, row in found.items() if row["group"] == 2} == {"07.png", "bright<b>&.png"}
-    assert sum(row["group"] is None for row in found.values()) == 18
+    assert {name for name, row in found.items() if row["group"] == 3} == {"11.png", "cropped.png"}
+    assert sum(row["group"] is None for row in found.values()) == 17
     assert found["turned.png"]["nearest"] in ("03.png", "saved.jpg")
     assert found["turned.png"]["cosine"] > 0.99  # mirrored about another middle: the sides are odd
     assert (found["05.png"]["width"], found["05.png"]["height"]) == (95, 60)
@@ -79,7 +81,7 @@ def test_the_page_shows_it_and_needs_nothing_else(run, folder, tmp_path):
     inspect(run, folder, "--output", output)
     text = output.read_text()
     assert len(text) < 5e6
-    assert "23 pictures, 5 of them near-duplicates in 2 groups; 2 unreadable." in text
+    assert "24 pictures, 7 of them near-duplicates in 3 groups; 2 unreadable." in text
     assert re.search(r"Group 1: 3 pictures.*03\.png.*saved\.jpg.*turned\.png.*Group 2", text, re.DOTALL)
     assert text.count("not an image") + text.count("cannot be identified") >= 1
     assert "bad\\udce9.jpg" in text
@@ -87,14 +89,14 @@ def test_the_page_shows_it_and_needs_nothing_else(run, folder, tmp_path):
     assert "<b>" not in text
     assert not re.search(r"https?://|<script|<link|@import|url\(", text)
     images = re.findall(r"<img [^>]*>", text)
-    assert len(images) > 23
+    assert len(images) > 24
     assert all(re.search(r'src="data:image/jpeg;base64,[^"]+" alt="[^"]+" width="\d+" height="\d+"', i) for i in images)
-    for words in ('name="viewport"', "prefers-color-scheme: dark", '<html lang="en">', "<title>pictures: 23 pictures"):
+    for words in ('name="viewport"', "prefers-color-scheme: dark", '<html lang="en">', "<title>pictures: 24 pictures"):
         assert words in text
 
 
 def test_a_threshold_decides_alone(run, folder, tmp_path):
-    for threshold, grouped in ((0.9999999, 0), (-1, 23)):
+    for threshold, grouped in ((0.9999999, 0), (-1, 24)):
         inspect(run, folder, "--output", tmp_path / "found.html", "--threshold", threshold)
         assert sum(row["group"] is not None for row in rows(tmp_path / "found.parquet").values()) == grouped
         words = f"Pairs of a cosine of at least {threshold:.3f}, and what they join."
@@ -124,7 +126,7 @@ def test_a_streamed_set_is_the_same_and_names_what_it_left_out(run, folder, tmp_
         found[name] = rows(path / "inspect.parquet")
         assert "04b.jpg" in (path / "inspect.html").read_text()
     assert found["memory"] == found["streamed"]
-    assert len(found["memory"]) == 23
+    assert len(found["memory"]) == 24
 
 
 @pytest.mark.parametrize("verb", ["inspect", "embed", "neighbors"])
@@ -147,7 +149,7 @@ def test_features_of_many_pictures_lie_in_a_file(run, folder, tmp_path, monkeypa
         assert cli.main([*words, "--output", str(tmp_path / name)]) == 0
         written.append((tmp_path / table).read_bytes())
     assert written[0] == written[1]
-    assert [each.shape for each in made if isinstance(each, np.memmap)] == [(23, 48)]
+    assert [each.shape for each in made if isinstance(each, np.memmap)] == [(24, 48)]
 
 
 def test_replaced_pictures_leave_their_rows_to_the_others(tmp_path, monkeypatch):

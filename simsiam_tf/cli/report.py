@@ -113,9 +113,9 @@ def _content(options, records, studies):
     if options.format == "latex":
         return text.latex_text(records, studies)
     quiet_tensorflow()
+    from simsiam_tf.report.grouping import titles
     from simsiam_tf.report.page import html
     from simsiam_tf.report.pictures import details
-    from simsiam_tf.report.records import titles
 
     named = [(name, record.folder) for name, record in zip(titles(records), records, strict=True) if record.folder]
     finished = [(name, folder) for name, folder in named if (folder / "backbone.keras").is_file()]

@@ -29,7 +29,8 @@ def used(runs: Sequence[dict], intensity: float | None = None) -> str | None:
         return None
     kwh, gpu = (sum(figures.get(key, 0) for figures in measured) for key in ("energy_kwh", "gpu_energy_kwh"))
     counted = f" in the training of {len(measured)} of {len(runs)} runs" if len(runs) > 1 else ""
-    parts = [f"{kwh:.3g} kWh{counted}", f"{gpu:.3g} of it measured on the GPU" if gpu else "an estimate"]
+    source = f"{gpu:.3g} of it measured on the GPU, the rest an estimate" if gpu else "an estimate"
+    parts = [f"{kwh:.3g} kWh{counted}", source]
     known = [figures["carbon_kg"] for figures in measured if "carbon_kg" in figures]
     if intensity is not None or known:
         kg = sum(known) if intensity is None else carbon_kg(kwh, intensity)

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.evaluation.features import as_features, full_float32
+from simsiam_tf.evaluation.features import as_features, full_float32, in_batches
 
 EXACT = 100_000  # features up to which every pair is compared; beyond, that takes hours
 BANK, CHUNK = 65_536, 256  # rows of the bank, and queries, at a time
@@ -84,11 +84,16 @@ def check_index(n, exact=EXACT):
 
 
 def _indexed(features, k, faiss):
-    units = unit_rows(tf.constant(features)).numpy()
-    index = faiss.IndexHNSWFlat(units.shape[1], LINKS, faiss.METRIC_INNER_PRODUCT)
+    index = faiss.IndexHNSWFlat(features.shape[1], LINKS, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efSearch = BREADTH
-    index.add(units)
-    cosine, found = index.search(units, k)
+
+    def units():  # in parts: the features may lie in a file
+        return (unit_rows(tf.constant(rows)).numpy() for rows in in_batches(features, BANK))
+
+    for rows in units():
+        index.add(rows)
+    found = [index.search(rows, k) for rows in units()]
+    cosine, found = (np.concatenate(each) for each in zip(*found, strict=True))
     missing = found < 0  # none was reached: the feature itself, which is left out afterwards
     found[missing], cosine[missing] = np.nonzero(missing)[0], -1
     return cosine, found
@@ -107,24 +112,23 @@ def neighbours(bank, queries, k, chunk=CHUNK):
             cosine, index = _nearest(tf.constant(queries[start : start + chunk]), bank, k)
             yield cosine.numpy(), index.numpy()
         return
-    best = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int32)
+    best = np.full((len(queries), k), -np.inf, np.float32), np.zeros((len(queries), k), np.int32)
+    chunks = [slice(start, start + chunk) for start in range(0, len(queries), chunk)]
     for first in parts:
-        best = _better(best, unit_rows(tf.constant(bank[first : first + BANK])), first, queries, k, chunk)
-    for start in range(0, len(queries), chunk):
-        yield best[0][start : start + chunk], best[1][start : start + chunk]
+        rows = unit_rows(tf.constant(bank[first : first + BANK]))
+        for part in chunks:
+            _improve([each[part] for each in best], rows, first, tf.constant(queries[part]))
+    for part in chunks:
+        yield best[0][part], best[1][part]
 
 
-def _better(best, rows, first, queries, k, chunk):
-    """The k best of those that are known and of the rows of the bank that begin with `first`; of equals the known."""
-    found = []
-    for start in range(0, len(queries), chunk):
-        cosine, index = _nearest(tf.constant(queries[start : start + chunk]), rows, min(k, rows.shape[0]))
-        known = [each[start : start + chunk] for each in best]
-        both = tf.concat([known[0], cosine], axis=1)
-        where = tf.math.top_k(both, min(k, both.shape[1]))
-        indices = tf.gather(tf.concat([known[1], index + first], axis=1), where.indices, batch_dims=1)
-        found.append((where.values.numpy(), indices.numpy()))
-    return tuple(np.concatenate(each) for each in zip(*found, strict=True))
+def _improve(best, rows, first, queries):
+    """Replace the k best so far, (n, k), by the best of them and of a bank's rows from `first`; of equals the known."""
+    cosine, index = _nearest(queries, rows, min(best[0].shape[1], rows.shape[0]))
+    where = tf.math.top_k(tf.concat([best[0], cosine], axis=1), best[0].shape[1])
+    index = tf.concat([best[1], index + first], axis=1)
+    best[1][:] = tf.gather(index, where.indices, batch_dims=1)
+    best[0][:] = where.values
 
 
 def without(rows, cosine, index):

@@ -145,10 +145,24 @@ def markdown(study: Study, cells: list[Cell], results: Results) -> str:
 def title(column: str) -> str:
     """A column's heading: accuracies name the share of the labels, if not all."""
     row, _, name = column.rpartition("/")
-    name, _, fraction = name.partition("@")
+    name, _, labels = name.partition("@")
     text = TITLES.get(name, name.rsplit(".", 1)[-1].removesuffix("_accuracy"))
-    text += f" {100 * float(fraction):g} %" if fraction else ""
+    text += f" {shown_labels(float(labels))}" if labels else ""
     return f"{text} ({row})" if row and not name.startswith(row) else text
+
+
+def column(name: str, labels: float) -> str:
+    """The column of a figure at a share of the labels up to 1, or at a number of them from 2 on."""
+    return name if labels == 1 else f"{name}@{labels:g}"
+
+
+def labels_of(column: str) -> float:
+    """The labels of a column."""
+    return float(column.partition("@")[2] or 1)
+
+
+def shown_labels(labels: float) -> str:
+    return f"{100 * labels:g} %" if labels <= 1 else f"{labels:g} labels"
 
 
 def sample_of(values: Iterable[float | None]) -> Sample | None:

@@ -1,8 +1,9 @@
 "use strict";
 function value(cell) {
   const text = cell.textContent.trim();
-  const number = parseFloat(text.replace(",", ""));
-  return text === "" || text === "-" ? null : Number.isNaN(number) ? text.toLowerCase() : number;
+  if (text === "" || text === "-") return null;
+  const number = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : parseFloat(text);
+  return Number.isNaN(number) ? text.toLowerCase() : number;
 }
 for (const table of document.querySelectorAll("table.sort")) {
   const heads = [...table.tHead.rows[0].cells];

@@ -6,6 +6,7 @@ import matplotlib as mpl
 from matplotlib.ticker import PercentFormatter
 
 from simsiam_tf.experiments.study import BASELINES, CLASSIFIERS
+from simsiam_tf.experiments.tables import labels_of, shown_labels
 from simsiam_tf.report.compared import SUPERVISED, Compared
 from simsiam_tf.report.plots import INK, STYLE, empty, legend, svg
 
@@ -36,8 +37,7 @@ def bars(found: Compared, colours: dict[str, str]) -> dict[str, str]:
 
 def by_share(found: Compared, classifier: str) -> dict[str, dict[float, float]]:
     """{row: {share: accuracy}} of those that have any."""
-    columns = [(column, *column.partition("@")[::2]) for column in found.columns]
-    shares = [(column, float(share or 1)) for column, key, share in columns if key == classifier]
+    shares = [(column, labels_of(column)) for column in found.columns if column.partition("@")[0] == classifier]
     rows = {
         line.name: {share: sample.mean for column, share in shares if (sample := line.samples.get(column))}
         for line in found.lines
@@ -53,17 +53,13 @@ def chart(title: str, rows: dict[str, dict[float, float]], colours: dict[str, st
         for index, (name, values) in enumerate(rows.items()):
             at = [places.index(labels) + (index + 0.5) * 0.85 / len(rows) for labels in values]
             axis.barh(at, list(values.values()), 0.85 / len(rows), label=name, color=colours[name])
-        axis.set_yticks([place + 0.42 for place in range(len(places))], [_labels(each) for each in places])
+        axis.set_yticks([place + 0.42 for place in range(len(places))], [shown_labels(each) for each in places])
         axis.invert_yaxis()
         axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axis.set(title=title, xlabel="test accuracy", ylabel="of the labels")
         legend(figure, list(rows))
         said = "; ".join(
-            f"{name} {', '.join(f'{100 * values[each]:.1f} % with {_labels(each)}' for each in values)}"
+            f"{name} {', '.join(f'{100 * values[each]:.1f} % with {shown_labels(each)}' for each in values)}"
             for name, values in rows.items()
         )
         return svg(figure, f"{title}: test accuracy by labels: {said}")
-
-
-def _labels(labels):
-    return f"{100 * labels:g} %" if labels <= 1 else f"{labels:g} labels"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from simsiam_tf.experiments import tables
 from simsiam_tf.experiments.results import Results, figure
 from simsiam_tf.experiments.study import BASELINES, CLASSIFIERS, Cell, Study
-from simsiam_tf.report.records import Group
+from simsiam_tf.report.grouping import Group
 
 SUPERVISED = "supervised network"
 BESIDE = BASELINES | {"supervised": SUPERVISED}  # rows of an evaluation beside the encoder
@@ -59,7 +59,7 @@ def _of_images(name, groups):
     shares = {1.0} | {
         line["fraction"] for each in records for lines in each.figures.get("by_fraction", {}).values() for line in lines
     }
-    known = [key if share == 1 else f"{key}@{share:g}" for key in CLASSIFIERS for share in sorted(shares, reverse=True)]
+    known = [tables.column(key, share) for key in CLASSIFIERS for share in sorted(shares, reverse=True)]
     lines = [
         tables.Line(group.name, _samples(_by_seed(group, "", known)), {}, set(), _outcomes(group)) for group in groups
     ]

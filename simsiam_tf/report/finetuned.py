@@ -4,39 +4,55 @@ from __future__ import annotations
 
 import itertools
 import json
-from contextlib import suppress
-from statistics import fmean
 
+from simsiam_tf.experiments import tables
 from simsiam_tf.experiments.study import CLASSIFIERS
 from simsiam_tf.report.bars import by_share, chart
-from simsiam_tf.report.compared import SUPERVISED, of_groups
+from simsiam_tf.report.compared import SUPERVISED, Compared, of_groups
+from simsiam_tf.report.grouping import Group
 from simsiam_tf.report.plots import PALETTE
-from simsiam_tf.report.records import Group
+from simsiam_tf.report.records import began_with
 from simsiam_tf.settings.data import IN_EPOCHS
-from simsiam_tf.settings.paths import BEGAN_WITH
 
-OWN = ("seed", "method.labels", "method.subset")  # of a classifier, what its bars are means over, or stand by
+OWN = ("seed", "method.labels", "method.subset")  # of a classifier, what its samples are of, or stand by
 NOT_THE_IMAGES = tuple(f"data.{key}" for key in IN_EPOCHS)
+ACCURACY = "accuracy"
 
 
-def charts(groups: list[Group]) -> list[str]:
-    """For each group with encoders that others began with, on the same images: test accuracy by labels, as SVG."""
+def compared(groups: list[Group]) -> list[Compared]:
+    """For each group with encoders that others began with, on the same images: test accuracy by labels.
+
+    The samples are over seeds, and draws of the labels.
+    """
     records = [record for group in groups for record in group.records]
     found = []
     for group in groups:
         begun = {each.folder.resolve() for each in group.records if each.folder}
         learned = [each for each in records if "test_accuracy" in each.figures.get("classifier", {})]
-        learned = [each for each in learned if _parent(each) in begun and _images(each) == _images(group.records[0])]
+        learned = [each for each in learned if began_with(each) in begun and _images(each) == _images(group.records[0])]
         if learned:
-            rows = _classifiers(learned) | _evaluated(group)
-            found.append(chart(f"encoder of {group.name}", rows, dict(zip(rows, itertools.cycle(PALETTE)))))
+            found.append(_compared(f"finetuned-{len(found) + 1}", group, learned))
     return found
 
 
-def _parent(record):
-    """The folder of the run that a run began with, or None."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        return (record.folder / json.loads((record.folder / BEGAN_WITH).read_bytes())["run"]).resolve()
+def charts(found: list[Compared]) -> list[str]:
+    """The same as SVG."""
+    rows = [(each, by_share(each, ACCURACY)) for each in found]
+    return [chart(each.title, of, dict(zip(of, itertools.cycle(PALETTE)))) for each, of in rows]
+
+
+def _compared(name, group, learned):
+    rows = _classifiers(learned) | _evaluated(group)
+    labels = sorted({each for samples in rows.values() for each in samples}, key=lambda each: (each > 1, -each))
+    columns = {each: tables.column(ACCURACY, each) for each in labels}
+    lines = [
+        tables.Line(row, {columns[each]: sample for each, sample in samples.items()}, {}, set(), "")
+        for row, samples in rows.items()
+    ]
+    seeds = tuple(sorted({record.seed for record in [*group.records, *learned]}))
+    every = tuple(columns.values())
+    lines = tables.with_best(every, lines)
+    return Compared(name, f"Classifiers that began with {group.name}", seeds, every, every, lines)
 
 
 def _images(record):
@@ -45,7 +61,7 @@ def _images(record):
 
 
 def _classifiers(records):
-    """{name: {labels: accuracy}}, means over seeds and subsets; other settings make another line."""
+    """{name: {labels: Sample}}; other settings make another line."""
     values: dict[str, dict[float, list[float]]] = {}
     names: dict[str, str] = {}
     for record in records:
@@ -55,12 +71,16 @@ def _classifiers(records):
         name = names.setdefault(key, record.name if kind in names.values() else kind)
         labels = float(configuration.get("method.labels", 1))
         values.setdefault(name, {}).setdefault(labels, []).append(record.figures["classifier"]["test_accuracy"])
-    return {name: {labels: fmean(each) for labels, each in by.items()} for name, by in values.items()}
+    return {name: {labels: tables.sample_of(each) for labels, each in by.items()} for name, by in values.items()}
 
 
 def _evaluated(group):
     """The same of the evaluation: classifiers on the encoder, and the supervised network."""
-    found = of_groups([group])
-    rows = {name: by_share(found[0], key) if found else {} for key, name in CLASSIFIERS.items()}
-    rows = {name: each.get(group.name) or each.get(SUPERVISED) for name, each in rows.items()}
-    return {name: values for name, values in rows.items() if values}
+    rows = {}
+    for found in of_groups([group]):
+        lines = {line.name: line.samples for line in found.lines}
+        for key, name in CLASSIFIERS.items():
+            samples = lines.get(SUPERVISED if key.startswith("supervised") else group.name, {})
+            shares = {column: tables.labels_of(column) for column in found.columns if column.startswith(key)}
+            rows[name] = {share: samples[column] for column, share in shares.items() if samples.get(column)}
+    return {name: samples for name, samples in rows.items() if samples}

@@ -9,7 +9,8 @@ from simsiam_tf.pages import page
 from simsiam_tf.report import finetuned, plots, registry
 from simsiam_tf.report.bars import bars
 from simsiam_tf.report.compared import Compared, of_groups
-from simsiam_tf.report.records import Record, differences, groups
+from simsiam_tf.report.grouping import differences, groups
+from simsiam_tf.report.records import Record
 from simsiam_tf.report.words import summary
 
 MOST_SUMMARIES = 12
@@ -25,7 +26,8 @@ def html(title: str, records: list[Record], studies: list[Compared], details, in
     found, (header, rows) = groups(records), registry.table(records)
     links = {name: f"details-{i}" for i, (name, _) in enumerate(details, 1)}
     shown, colours = found[: len(plots.PALETTE)], plots.colours(found)
-    compared = [*studies, *of_groups([group for group in found if group.records[0].row is None])]
+    tuned = finetuned.compared(found)
+    compared = [*studies, *of_groups([group for group in found if group.records[0].row is None]), *tuned]
     labels = [(each.title, list(bars(each, colours).values())) for each in of_groups(shown)]
     return page(
         "report.html",
@@ -43,7 +45,7 @@ def html(title: str, records: list[Record], studies: list[Compared], details, in
         groups=shown,
         drawn=f"The first {len(shown)} of {len(found)} configurations." if len(found) > len(shown) else None,
         differences=differences(shown) if len(found) > 1 else [],
-        finetuned=finetuned.charts(found),
+        finetuned=finetuned.charts(tuned),
         details=details,
         markup=Markup,
         palette=plots.PALETTE,

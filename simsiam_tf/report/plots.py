@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 
 from simsiam_tf.callbacks.knn import NEIGHBORS, TEMPERATURE
-from simsiam_tf.report.records import Group
+from simsiam_tf.report.grouping import Group
 from simsiam_tf.runs.curves import LOOKS
 
 INK = "#123456"  # stands for the colour of the text until the SVG is written

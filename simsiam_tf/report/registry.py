@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simsiam_tf.experiments.results import figure, shown_outcome
-from simsiam_tf.report.records import Record, titles
+from simsiam_tf.report.grouping import titles
+from simsiam_tf.report.records import Record
 
 
 def _percent(value):

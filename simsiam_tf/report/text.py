@@ -6,9 +6,10 @@ import csv
 import io
 
 from simsiam_tf.experiments import tables
-from simsiam_tf.report import registry
+from simsiam_tf.report import finetuned, registry
 from simsiam_tf.report.compared import Compared, of_groups
-from simsiam_tf.report.records import Record, groups
+from simsiam_tf.report.grouping import groups
+from simsiam_tf.report.records import Record
 
 SPECIAL = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {"\\": r"\textbackslash{}"}
 SPECIAL |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "√": r"$\sqrt{}$"}
@@ -71,7 +72,7 @@ def latex_text(records: list[Record], studies: list[Compared]) -> str:
 def _parts(records, studies):
     """What is compared, and the runs that are of no study."""
     alone = [record for record in records if record.row is None]
-    return [*studies, *of_groups(groups(alone))], alone
+    return [*studies, *of_groups(groups(alone)), *finetuned.compared(groups(records))], alone
 
 
 def _latex(cell):

@@ -127,5 +127,5 @@ def test_a_sweep_says_what_it_has_used(study, tmp_path, capsys):
         result = json.loads(path.read_text())
         path.write_text(json.dumps(result | {"figures": result["figures"] | {"energy_kwh": 1.5} | more}))
     _show(*study, tmp_path)
-    said = "energy: 3 kWh in the training of 2 of 9 runs, 0.5 of it measured on the GPU, 0.54 kg of CO2 of 1 of them, "
-    assert said + "as a car's 5 km\n" in capsys.readouterr().out
+    said = "energy: 3 kWh in the training of 2 of 9 runs, 0.5 of it measured on the GPU, the rest an estimate, "
+    assert said + "0.54 kg of CO2 of 1 of them, as a car's 5 km\n" in capsys.readouterr().out

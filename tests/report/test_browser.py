@@ -78,6 +78,16 @@ def test_columns_sort_and_rows_are_filtered(browser, page):
     assert browser.execute_script(f"return {rows}.filter(row => !row.hidden).length") == 1
 
 
+def test_days_sort_as_such(browser, page):
+    opened(browser, page, 1200)
+    rows = "[...document.querySelectorAll('#all-runs tbody tr')]"
+    days = "row.querySelector('.date').textContent"
+    browser.execute_script(f"{rows}.forEach((row, i) => {days} = `2026-11-${{10 + i * 7 % 15}}`)")
+    click = "document.querySelector('#all-runs th.date button').click();"
+    down = browser.execute_script(f"{click}return {rows}.map(row => {days})")
+    assert down == [f"2026-11-{day}" for day in range(24, 9, -1)]
+
+
 def test_a_dot_of_the_map_shows_its_picture(browser, page):
     from selenium.webdriver import ActionChains
 

@@ -5,8 +5,8 @@ from scipy import stats
 
 from simsiam_tf.report.bars import bars
 from simsiam_tf.report.compared import of_groups
+from simsiam_tf.report.grouping import groups
 from simsiam_tf.report.page import html
-from simsiam_tf.report.records import groups
 from simsiam_tf.report.text import csv_text, latex_text
 
 KNN = {"good": [0.80, 0.82, 0.81], "bad": [0.50, 0.52, 0.51]}

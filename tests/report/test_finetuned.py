@@ -10,10 +10,11 @@ import pytest
 from command_line import run
 from simsiam_tf.experiments.results import figure
 from simsiam_tf.report import plots, registry
-from simsiam_tf.report.finetuned import charts
+from simsiam_tf.report.finetuned import charts, compared
+from simsiam_tf.report.grouping import groups
 from simsiam_tf.report.page import html
 from simsiam_tf.report.pictures import details
-from simsiam_tf.report.records import groups, of_folders
+from simsiam_tf.report.records import of_folders
 from simsiam_tf.runs.build import load_data
 from simsiam_tf.runs.folder import RunFolder
 from simsiam_tf.settings import files
@@ -51,16 +52,39 @@ def test_its_line_has_its_labels_and_claims_no_health(finetuned):
 
 def test_it_stands_beside_the_run_that_it_began_with(finetuned, trained, tmp_path):
     both = groups([*of_folders(trained), *of_folders(finetuned)])
-    (drawn,) = charts(both)
+    (drawn,) = charts(compared(both))
     right = json.loads((finetuned / "result.json").read_text())["classifier"]["test_accuracy"]
     whole, tenth = (100 * figure(both[0].records[0].result, key) for key in ("knn_accuracy", "knn_accuracy@0.1"))
-    assert f"encoder of run: test accuracy by labels: finetuned {100 * right:.1f} % with 50 %; " in drawn
+    assert (
+        f"Classifiers that began with run: test accuracy by labels: finetuned {100 * right:.1f} % with 50 %; " in drawn
+    )
     assert f"kNN {whole:.1f} % with 100 %, {tenth:.1f} % with 10 %; linear probe " in drawn
-    assert charts(both[1:]) == []
+    assert compared(both[1:]) == []
     assert '<a href="#finetuned">' in html("x", [*both[0].records, *both[1].records], [], [])
     shutil.copytree(finetuned, tmp_path / "unknown")
     (tmp_path / "unknown" / "began_with.json").unlink()
-    assert charts(groups([*of_folders(trained), *of_folders(tmp_path / "unknown")])) == []
+    assert compared(groups([*of_folders(trained), *of_folders(tmp_path / "unknown")])) == []
+
+
+def test_those_that_began_with_seeds_of_a_group_are_seeds(record, tmp_path):
+    def of(name, parent, seed, **changes):
+        made = replace(record(name, seed=seed, **changes), folder=tmp_path / name)
+        made.folder.mkdir()
+        if parent:
+            (made.folder / "imported.pth.tar").touch()
+            (made.folder / "began_with.json").write_text(json.dumps({"run": f"../{parent}"}))
+        return made
+
+    other = {"optimizer__learning_rate": 0.5}
+    made = [of("tuned0", "a0", 0), of("tuned1", "a1", 1), of("a0", None, 0), of("a1", None, 1)]
+    made += [of("b0", None, 0, **other), of("tuned2", "b0", 2), of("far", "nowhere", 3)]
+    assert [[each.name for each in group.records] for group in groups(made)] == [
+        ["tuned0", "tuned1"],
+        ["a0", "a1"],
+        ["b0"],
+        ["tuned2"],
+        ["far"],
+    ]
 
 
 def test_bars_are_means_over_seeds_of_the_same_images(record, tmp_path):
@@ -74,6 +98,12 @@ def test_bars_are_means_over_seeds_of_the_same_images(record, tmp_path):
     for each in placed[2:]:
         each.folder.mkdir()
         (each.folder / "began_with.json").write_text(json.dumps({"run": f"../a{each.seed % 2}"}))
-    (drawn,) = charts(groups(placed))
+    found = compared(groups(placed))
+    (drawn,) = charts(found)
     said = "finetuned 60.0 % with 10 %, 40.0 % with 40 labels; slow 20.0 % with 10 %; kNN 50.0 % with 100 %, 30.0 %"
     assert said in drawn
+    ((header, body), (against, differences)) = found[0].tables()
+    assert header[1:] == ["accuracy", "accuracy 10 %", "accuracy 40 labels", "runs"]
+    assert body[:2] == [["finetuned", "-", "**60.0 ± 14.1**", "40.0", ""], ["slow", "-", "20.0", "-", ""]]
+    assert against[0] == "against finetuned"
+    assert [row[:3] for row in differences] == [["kNN", "accuracy 10 %", "-30.0"]]

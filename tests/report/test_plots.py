@@ -11,9 +11,9 @@ from simsiam_tf.callbacks.knn import KNNMonitor
 from simsiam_tf.report import plots
 from simsiam_tf.report.bars import bars
 from simsiam_tf.report.compared import of_groups
+from simsiam_tf.report.grouping import groups
 from simsiam_tf.report.page import html
 from simsiam_tf.report.pictures import Details, Map
-from simsiam_tf.report.records import groups
 
 
 def test_a_line_is_the_mean_over_seeds_where_all_have_a_value(record):

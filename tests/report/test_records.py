@@ -9,7 +9,8 @@ from simsiam_tf.cli.sweep import parser
 from simsiam_tf.errors import InputError
 from simsiam_tf.experiments.results import Results
 from simsiam_tf.experiments.study import Study
-from simsiam_tf.report.records import differences, groups, of_folders, of_study
+from simsiam_tf.report.grouping import differences, groups
+from simsiam_tf.report.records import of_folders, of_study
 from simsiam_tf.settings import files
 
 

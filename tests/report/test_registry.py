@@ -3,9 +3,10 @@
 import shutil
 
 from simsiam_tf.report import registry
+from simsiam_tf.report.grouping import groups, titles
 from simsiam_tf.report.page import html
 from simsiam_tf.report.pictures import Details
-from simsiam_tf.report.records import Record, groups, of_folders, titles
+from simsiam_tf.report.records import Record, of_folders
 
 
 def test_runs_of_one_name_have_rows_of_their_own(trained, tmp_path):
