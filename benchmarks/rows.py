@@ -28,10 +28,23 @@ STUDIES = {
     "comparison": ("table 4", "relatives_small"),
     "relatives": ("section 6.2", "relatives_small"),
 }
+# Rows that have a place of their own; the others stand where their study does.
+PLACES = {
+    "predictor": {"none": "table 1a", "fixed random": "table 1b", "rate does not decay": "table 1c"},
+    "batch_norm": {
+        "none": "table 3a",
+        "hidden only": "table 3b",
+        "default with scale and offset": "table 3c",
+        "all": "table 3d",
+        "default": "section 4.4",
+    },
+    "symmetry": {"asymmetric, no predictor": "section 4.2"},
+}
 # Widths and batches of the small setting are a quarter of the paper's.
 QUARTERS = {f"hidden width {width}": f"hidden width {width // 4}" for width in (128, 256, 1024, 2048)}
 QUARTERS |= {str(batch): str(batch // 4) for batch in (64, 128, 256, 512, 1024, 2048, 4096)} | {
-    "4096, LARS": "1024, LARS"
+    "4096, LARS": "1024, LARS",
+    "4096, in 8 parts": "256, in 4 parts",
 }
 
 
@@ -58,11 +71,12 @@ def rows_table() -> str:
     body = []
     for name, (where, small) in STUDIES.items():
         (study, ours), (_, twins) = measured(name), measured(small)
-        link = f"[{name}](../configs/studies/{name}.yaml)"
+        links = ", ".join(f"[{each}](../configs/studies/{each}.yaml)" for each in (name, small))
         for row in study.rows:
             at = twin(row.name)
-            said = f"{twins[at]} ({at})" if at in twins and at != row.name else twins.get(at, "")
-            body.append([where, row.name, link, row.paper.get(COLUMN, ""), ours[row.name], said])
+            said = f"{twins[at]} ({at})" if at in twins and at != row.name else twins.get(at, "not measured")
+            place = PLACES.get(name, {}).get(row.name, where)
+            body.append([place, row.name, links, row.paper.get(COLUMN, ""), ours[row.name], said])
     return table(["of the paper", "row", "study", "paper: linear", "ours, full size", "ours, small twin"], body)
 
 

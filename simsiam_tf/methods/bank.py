@@ -32,7 +32,8 @@ class ImageBank(keras.layers.Layer):
             f"method.target: a bank of {num_images} x {dim} {dtype} takes {self.nbytes / 1e9:.3g} GB, more than there "
             "is; give bank_dtype float16, a smaller projection_dim, or target snapshot"
         )
-        if self.nbytes > free_memory():
+        copies = 1 if tf.distribute.get_strategy().num_replicas_in_sync == 1 else 2  # `move` makes the second
+        if copies * self.nbytes > free_memory():
             raise InputError(message)
         options = {"dtype": dtype, "initializer": "zeros", "trainable": False, "autocast": False}
         try:

@@ -1,6 +1,7 @@
 """SimSiam as alternating optimization (section 5), against a reference that keeps the targets in a cache."""
 
 import logging
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -195,6 +196,14 @@ def test_a_bank_that_cannot_fit_is_refused(tmp_path):
     assert bank.free_memory(tmp_path) == 3000
     (tmp_path / "memory.max").write_text("max\n")
     assert bank.free_memory(tmp_path) == bank.free_memory(tmp_path / "nowhere") > 1e8
+
+
+def test_on_several_replicas_a_bank_needs_twice_its_size(monkeypatch):
+    monkeypatch.setattr(bank, "free_memory", lambda: 1.5 * 10 * 4 * 4)
+    assert bank.ImageBank(10, 4, 0.8).nbytes == 160
+    monkeypatch.setattr(tf.distribute, "get_strategy", lambda: SimpleNamespace(num_replicas_in_sync=2))
+    with pytest.raises(InputError, match="a bank of 10 x 4 float32 takes 1.6e-07 GB, more than there is"):
+        bank.ImageBank(10, 4, 0.8)
 
 
 @pytest.mark.parametrize(
