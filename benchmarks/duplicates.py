@@ -88,7 +88,7 @@ def judged(found, planted, known):
     return {
         "precision": hits / (hits + len(wrong)) if hits + len(wrong) else 1.0,
         "recall": hits / len(truth),
-        "recall_by_kind": {kind: right[kind] / total[kind] for kind in KINDS},
+        "recall_by_kind": {kind: right[kind] / max(1, total[kind]) for kind in KINDS},
         "wrong": sorted(sorted(pair) for pair in wrong),
     }
 

@@ -1,5 +1,6 @@
 """Near-duplicates: correlation of small versions against NumPy's, levels from known distributions, groups by hand."""
 
+import duplicates as benchmark
 import numpy as np
 import pytest
 
@@ -97,3 +98,12 @@ def test_groups_are_what_pairs_join_the_largest_first():
     assert groups(9, [(7, 8), (1, 3), (5, 3)]).tolist() == [-1, 0, -1, 0, -1, 0, -1, 1, 1]
     assert groups(4, [(2, 3), (0, 1)]).tolist() == [0, 0, 1, 1]
     assert groups(3, []).tolist() == [-1, -1, -1]
+
+
+def test_planted_pairs_are_judged_as_a_hand_would():
+    """benchmarks/duplicates.py: one of two right ones found, one wrong, and one that is known to be alike."""
+    planted = {"a2": ("a", "cropped"), "b2": ("b", "brighter")}
+    found = {frozenset(pair) for pair in [("a", "a2"), ("a", "c"), ("a2", "d"), ("d", "a")]}
+    judged = benchmark.judged(found, planted, known={frozenset("ad")})
+    assert (judged["precision"], judged["recall"], judged["wrong"]) == (0.5, 0.5, [["a", "c"]])
+    assert judged["recall_by_kind"] == {"saved anew": 0, "cropped": 1, "brighter": 0, "mirrored": 0}

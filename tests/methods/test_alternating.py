@@ -202,7 +202,7 @@ def test_on_several_replicas_a_bank_needs_twice_its_size(monkeypatch):
     monkeypatch.setattr(bank, "free_memory", lambda: 1.5 * 10 * 4 * 4)
     assert bank.ImageBank(10, 4, 0.8).nbytes == 160
     monkeypatch.setattr(tf.distribute, "get_strategy", lambda: SimpleNamespace(num_replicas_in_sync=2))
-    with pytest.raises(InputError, match="a bank of 10 x 4 float32 takes 1.6e-07 GB, more than there is"):
+    with pytest.raises(InputError, match=r"a bank of 10 x 4 float32 takes 1\.6e-07 GB, more than there is"):
         bank.ImageBank(10, 4, 0.8)
 
 
