@@ -18,15 +18,29 @@ def rgb_to_hsv(red, green, blue):
     start = tf.where(blue == least, 1.0, tf.where(red == least, 3.0, tf.where(red > blue, -1.0, 5.0)))
     # Sixths of a turn. A fraction is at least 1/510 away from a whole 255th. Where it is whole, Pillow's float32
     # decides, which is repeated here: it rounds the quotient and the sum, and so falls short one time in four.
-    sixths = start + ahead / tf.maximum(chroma, 1.0)
+    sixths = start + quotient(ahead, tf.maximum(chroma, 1.0))
     hue = tf.floor(sixths * 42.5 + 1e-3)
     rest = (256 * sixths - 6 * hue) - sixths  # 255 * sixths - 6 * hue, free of rounding
     hue = tf.where(sixths < 0, hue + 255, hue)
     # Pillow's next rounding, of sixths / 6, mends the smaller ones; the bound holds for all 256 hues.
     hue -= tf.where(rest < -(2.0**-23) * hue, 1.0, 0.0)
     # The half keeps whole quotients whole on devices that divide less exactly.
-    saturation = tf.floor((chroma * 255 + 0.5) / tf.maximum(value, 1.0))
+    saturation = tf.floor(divide(chroma * 255 + 0.5, tf.maximum(value, 1.0)))
     return hue, saturation, value
+
+
+def quotient(dividend, divisor):
+    """Of whole numbers up to 255 in size, rounded as IEEE 754 has it even where `divide` is off by two last places.
+
+    What is left of the dividend after a quotient of 16 bits is exact, and so small that its own error does not count.
+    """
+    first = tf.round(divide(dividend, divisor) * 2**16) * 2**-16
+    return first - divide(first * divisor - dividend, divisor)  # a sum would be merged with others by TensorFlow
+
+
+def divide(dividend, divisor):
+    """The device's own division; code for NVIDIA's GPUs may miss the last places (PTX, div.full.f32)."""
+    return dividend / divisor
 
 
 def hsv_to_rgb(hue, saturation, value):
