@@ -67,6 +67,16 @@ def test_help_does_not_import_tensorflow(arguments):
     assert "usage" in done.stdout
 
 
+def test_what_keras_imports_for_others_is_left_out_and_there_afterwards():
+    code = (
+        "import sys; from simsiam_tf.cli.tensorflow import quiet_tensorflow; quiet_tensorflow(); "
+        "print([name for name in ('tensorflow', 'keras_cv', 'torch', 'sklearn') if name in sys.modules]); "
+        "import sklearn, torch; print(torch.ones(1) + 1)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["['tensorflow',", "'keras_cv']", "tensor([2.])"]
+
+
 def test_the_help_names_a_page_that_has_more(capsys):
     with suppress(SystemExit):
         cli.main(["inspect", "--help"])

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import suppress
+import sys
+from contextlib import contextmanager, suppress
 
 from simsiam_tf.cuda import preload
+
+# Keras and keras-cv import these where they are installed, for what is not used here: two fifths of all imports' time.
+NOT_NEEDED = ("torch", "sklearn")
 
 
 def quiet_tensorflow() -> None:
@@ -19,12 +23,26 @@ def quiet_tensorflow() -> None:
     """
     preload()
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    _import_quietly()
+    with _left_out(*NOT_NEEDED):
+        _import_quietly()
+        import keras_cv  # noqa: F401
     import tensorflow as tf
 
     for gpu in tf.config.list_physical_devices("GPU"):
         with suppress(RuntimeError, ValueError):  # in use already, or divided by the caller
             tf.config.experimental.set_memory_growth(gpu, True)
+
+
+@contextmanager
+def _left_out(*names):
+    """Packages that are not there while this lasts, unless they are imported already."""
+    left_out = [name for name in names if name not in sys.modules]
+    sys.modules |= dict.fromkeys(left_out)
+    try:
+        yield
+    finally:
+        for name in left_out:
+            del sys.modules[name]
 
 
 def _import_quietly():
