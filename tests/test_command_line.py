@@ -56,6 +56,15 @@ def test_exit_codes(arguments, code, text, capsys):
     [["--help"], *([verb, "--help"] for verb in ("train", "export", "import-weights", "neighbors", "inspect"))],
 )
 def test_help_does_not_import_tensorflow(arguments):
+    assert "usage" in without_tensorflow(arguments)
+
+
+def test_nor_do_the_tables_of_a_report(tmp_path):
+    arguments = ["report", "stop_gradient_small", "--results=benchmarks/results/cells", "--format=csv"]
+    assert "10 runs" in without_tensorflow([*arguments, f"--output={tmp_path / 'report.csv'}"])
+
+
+def without_tensorflow(arguments):
     code = (
         "import sys; from simsiam_tf.cli.main import main\n"
         f"try: main({arguments})\n"
@@ -64,7 +73,7 @@ def test_help_does_not_import_tensorflow(arguments):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "usage" in done.stdout
+    return done.stdout
 
 
 def test_what_keras_imports_for_others_is_left_out_and_there_afterwards():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+
 import matplotlib as mpl
 from matplotlib.ticker import PercentFormatter
 
 from simsiam_tf.experiments.study import BASELINES, CLASSIFIERS
 from simsiam_tf.experiments.tables import labels_of, shown_labels
 from simsiam_tf.report.compared import SUPERVISED, Compared
-from simsiam_tf.report.plots import INK, STYLE, empty, legend, svg
+from simsiam_tf.report.finetuned import ACCURACY
+from simsiam_tf.report.plots import INK, PALETTE, STYLE, empty, legend, svg
 
 BESIDE_COLOURS = dict(zip([*BASELINES.values(), SUPERVISED], ["#777777", "#aaaaaa", INK], strict=True))
 
@@ -33,6 +36,12 @@ def bars(found: Compared, colours: dict[str, str]) -> dict[str, str]:
         for key, rows in drawn.items()
         if sum(map(len, rows.values())) > 1  # a bar alone says no more than its number
     }
+
+
+def of_classifiers(found: list[Compared]) -> list[str]:
+    """What `finetuned.compared` gives, as SVG."""
+    rows = [(each, by_share(each, ACCURACY)) for each in found]
+    return [chart(each.title, of, dict(zip(of, itertools.cycle(PALETTE)))) for each, of in rows]
 
 
 def by_share(found: Compared, classifier: str) -> dict[str, dict[float, float]]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 
 from simsiam_tf.experiments import tables
 from simsiam_tf.experiments.study import CLASSIFIERS
-from simsiam_tf.report.bars import by_share, chart
 from simsiam_tf.report.compared import SUPERVISED, Compared, of_groups
 from simsiam_tf.report.grouping import Group
-from simsiam_tf.report.plots import PALETTE
 from simsiam_tf.report.records import began_with
 from simsiam_tf.settings.data import IN_EPOCHS
 
@@ -33,12 +30,6 @@ def compared(groups: list[Group]) -> list[Compared]:
         if learned:
             found.append(_compared(f"finetuned-{len(found) + 1}", group, learned))
     return found
-
-
-def charts(found: list[Compared]) -> list[str]:
-    """The same as SVG."""
-    rows = [(each, by_share(each, ACCURACY)) for each in found]
-    return [chart(each.title, of, dict(zip(of, itertools.cycle(PALETTE)))) for each, of in rows]
 
 
 def _compared(name, group, learned):

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from simsiam_tf.evaluation.energy import used
 from simsiam_tf.pages import page
 from simsiam_tf.report import finetuned, plots, registry
-from simsiam_tf.report.bars import bars
+from simsiam_tf.report.bars import bars, of_classifiers
 from simsiam_tf.report.compared import Compared, of_groups
 from simsiam_tf.report.grouping import differences, groups
 from simsiam_tf.report.records import Record
@@ -45,7 +45,7 @@ def html(title: str, records: list[Record], studies: list[Compared], details, in
         groups=shown,
         drawn=f"The first {len(shown)} of {len(found)} configurations." if len(found) > len(shown) else None,
         differences=differences(shown) if len(found) > 1 else [],
-        finetuned=finetuned.charts(tuned),
+        finetuned=of_classifiers(tuned),
         details=details,
         markup=Markup,
         palette=plots.PALETTE,

@@ -10,7 +10,8 @@ import pytest
 from command_line import run
 from simsiam_tf.experiments.results import figure
 from simsiam_tf.report import plots, registry
-from simsiam_tf.report.finetuned import charts, compared
+from simsiam_tf.report.bars import of_classifiers
+from simsiam_tf.report.finetuned import compared
 from simsiam_tf.report.grouping import groups
 from simsiam_tf.report.page import html
 from simsiam_tf.report.pictures import details
@@ -52,7 +53,7 @@ def test_its_line_has_its_labels_and_claims_no_health(finetuned):
 
 def test_it_stands_beside_the_run_that_it_began_with(finetuned, trained, tmp_path):
     both = groups([*of_folders(trained), *of_folders(finetuned)])
-    (drawn,) = charts(compared(both))
+    (drawn,) = of_classifiers(compared(both))
     right = json.loads((finetuned / "result.json").read_text())["classifier"]["test_accuracy"]
     whole, tenth = (100 * figure(both[0].records[0].result, key) for key in ("knn_accuracy", "knn_accuracy@0.1"))
     assert (
@@ -99,7 +100,7 @@ def test_bars_are_means_over_seeds_of_the_same_images(record, tmp_path):
         each.folder.mkdir()
         (each.folder / "began_with.json").write_text(json.dumps({"run": f"../a{each.seed % 2}"}))
     found = compared(groups(placed))
-    (drawn,) = charts(found)
+    (drawn,) = of_classifiers(found)
     said = "finetuned 60.0 % with 10 %, 40.0 % with 40 labels; slow 20.0 % with 10 %; kNN 50.0 % with 100 %, 30.0 %"
     assert said in drawn
     ((header, body), (against, differences)) = found[0].tables()
