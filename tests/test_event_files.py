@@ -91,6 +91,7 @@ def test_a_run_that_goes_on_writes_nothing_twice_and_every_change_of_the_verdict
     begin(known=2, step=8)
     second = begin(known=1, step=6)
     second.on_epoch_begin(1)  # what is left of the second epoch
+    second.on_train_batch_end(0)
     second.finish({"verdict": "collapsed: all of it", "steps": 6})
     shown = events(tmp_path)
     assert [step for step, _ in shown["train", "loss/loss"]] == [4]

@@ -32,8 +32,9 @@ def view_grid(model, images, step=0, sizes=None):
 
 
 class ViewImages(keras.callbacks.Callback):
-    """Writes `view_grid` of the same images to TensorBoard before the first epoch and every so many epochs.
+    """Writes `view_grid` of the same images to TensorBoard, in the first epoch and every so many epochs.
 
+    It does so after the first step, for which nobody has then to wait longer; the views are those of its beginning.
     Each shows other draws of the views; small ones are enlarged to at least 128 px, pixel by pixel.
 
     Args:
@@ -46,16 +47,20 @@ class ViewImages(keras.callbacks.Callback):
     def __init__(self, images, log_dir, every=50, sizes=None):
         super().__init__()
         self.images, self.log_dir, self.every, self.sizes = images, str(log_dir), every, sizes
-        self._writer = self._newest = None
+        self._writer = self._newest = self._due = None
 
     def on_epoch_begin(self, epoch, logs=None):
         if epoch % self.every == 0 and epoch != self._newest:  # the rest of an epoch is no new one
-            self.write(epoch, int(self.model.step.numpy()))
+            self._due = epoch, int(self.model.step.numpy())
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._due:
+            self.write(*self._due)
 
     def write(self, epoch, step):
         """The views that the model draws at the step, with which the epoch begins."""
         self._writer = self._writer or tf.summary.create_file_writer(self.log_dir)
-        self._newest = epoch
+        self._newest, self._due = epoch, None
         grid = view_grid(self.model, self.images, step, self.sizes)
         times = -(-128 * len(self.images) // grid.shape[1])
         with self._writer.as_default():

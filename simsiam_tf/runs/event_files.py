@@ -70,10 +70,11 @@ class EventFiles(keras.callbacks.Callback):
                 self.views.write(epoch, epoch * self.steps_per_epoch)
 
     def on_epoch_begin(self, epoch, logs=None):
-        with self._writable():
-            self.views.on_epoch_begin(epoch)
+        self.views.on_epoch_begin(epoch)
 
     def on_train_batch_end(self, batch, logs=None):
+        with self._writable():
+            self.views.on_train_batch_end(batch)
         self._write_looks()
 
     def on_epoch_end(self, epoch, logs=None):
