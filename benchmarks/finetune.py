@@ -49,7 +49,7 @@ def result(folder):
 
 def of_seed(arguments, seed):
     """{row: {fraction: mean accuracy over the draws}}, and what the classifiers chose."""
-    folder = Path(arguments.output) / f"seed{seed}"
+    folder = Path(arguments.output) / f"{arguments.config}-seed{seed}"
     options = {"name": folder.name, "output": folder.parent, "seed": seed, "evaluation.subsets": arguments.subsets}
     options |= {"evaluation.fractions": arguments.fractions, "evaluation.baselines": '["supervised"]'}
     options |= {"data.path": arguments.data} if arguments.data else {}
@@ -63,7 +63,8 @@ def of_seed(arguments, seed):
         for fraction in arguments.fractions:
             accuracies = []
             for subset in range(1 if fraction == 1 else arguments.subsets):
-                own = "-".join([folder.name, *[word.strip("-") for word in kind], f"{fraction:g}", str(subset)])
+                words = arguments.config, *(word.strip("-") for word in kind), f"{fraction:g}", str(subset)
+                own = "-".join([*words, f"seed{seed}"])
                 labels = [f"--fraction={fraction}", f"--method.subset={subset}", f"--name={own}"]
                 run("finetune", folder, *kind, *labels, *(f"--{each}" for each in arguments.finetune))
                 found = result(folder.parent / own)["classifier"]

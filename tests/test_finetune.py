@@ -110,7 +110,12 @@ def test_a_frozen_encoder_is_the_runs(frozen, base):
     for a, b in zip(before, after, strict=True):
         np.testing.assert_array_equal(a, b)
     assert figures(frozen)["labels"] == len(label_subset(splits(base).train.labels, 0.3))
-    assert files.read(frozen / "config.yaml").optimizer.weight_decay == 0
+    config = files.read(frozen / "config.yaml")
+    assert (config.optimizer.weight_decay, config.augmentation.recipe, config.augmentation.min_area) == (
+        0,
+        "none",
+        None,
+    )
 
 
 class Killed(BaseException):
