@@ -21,6 +21,8 @@ ROWS = {  # of each fraction: the row of result.json's by_fraction, and its figu
     "linear probe": ("encoder", "linear_accuracy"),
     "supervised, from scratch": ("supervised", "supervised_accuracy"),
 }
+# The supervised networks' own, chosen on held-out images (configs/studies/figure5_setting.yaml).
+SUPERVISED = {"evaluation.supervised_steps": 1560, "evaluation.supervised_learning_rate": 0.15}
 CLASSIFIERS = {"classifier, encoder frozen": ["--frozen"], "classifier, encoder trained": []}
 
 
@@ -51,7 +53,7 @@ def of_seed(arguments, seed):
     """{row: {fraction: mean accuracy over the draws}}, and what the classifiers chose."""
     folder = Path(arguments.output) / f"{arguments.config}-seed{seed}"
     options = {"name": folder.name, "output": folder.parent, "seed": seed, "evaluation.subsets": arguments.subsets}
-    options |= {"evaluation.fractions": arguments.fractions, "evaluation.baselines": '["supervised"]'}
+    options |= {"evaluation.fractions": arguments.fractions, "evaluation.baselines": '["supervised"]'} | SUPERVISED
     options |= {"data.path": arguments.data} if arguments.data else {}
     given = [f"--{key}={value}" for key, value in options.items()] + [f"--{each}" for each in arguments.set]
     run("train", "--config", arguments.config, *given)
