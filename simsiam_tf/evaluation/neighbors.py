@@ -113,22 +113,21 @@ def neighbours(bank, queries, k, chunk=CHUNK):
             yield cosine.numpy(), index.numpy()
         return
     best = np.full((len(queries), k), -np.inf, np.float32), np.zeros((len(queries), k), np.int32)
-    chunks = [slice(start, start + chunk) for start in range(0, len(queries), chunk)]
     for first in parts:
-        rows = unit_rows(tf.constant(bank[first : first + BANK]))
-        for part in chunks:
-            _improve([each[part] for each in best], rows, first, tf.constant(queries[part]))
-    for part in chunks:
-        yield best[0][part], best[1][part]
+        _improve(best, bank[first : first + BANK], first, queries, chunk)
+    for start in range(0, len(queries), chunk):
+        yield best[0][start : start + chunk], best[1][start : start + chunk]
 
 
-def _improve(best, rows, first, queries):
+def _improve(best, part, first, queries, chunk):
     """Replace the k best so far, (n, k), by the best of them and of a bank's rows from `first`; of equals the known."""
-    cosine, index = _nearest(queries, rows, min(best[0].shape[1], rows.shape[0]))
-    where = tf.math.top_k(tf.concat([best[0], cosine], axis=1), best[0].shape[1])
-    index = tf.concat([best[1], index + first], axis=1)
-    best[1][:] = tf.gather(index, where.indices, batch_dims=1)
-    best[0][:] = where.values
+    rows, k = unit_rows(tf.constant(part)), best[0].shape[1]
+    for start in range(0, len(queries), chunk):
+        cosine, index = _nearest(tf.constant(queries[start : start + chunk]), rows, min(k, rows.shape[0]))
+        known_cosine, known_index = (each[start : start + chunk] for each in best)  # views: what is set is kept
+        where = tf.math.top_k(tf.concat([known_cosine, cosine], axis=1), k)
+        index = tf.gather(tf.concat([known_index, index + first], axis=1), where.indices, batch_dims=1)
+        known_cosine[:], known_index[:] = where.values, index
 
 
 def without(rows, cosine, index):
