@@ -6,7 +6,7 @@ import tensorflow as tf
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.features import as_features, full_float32, in_batches
 
-EXACT = 100_000  # features up to which every pair is compared; beyond, that takes hours
+EXACT = 100_000  # features up to which every pair is compared; the time grows with the square: docs/inspect.md
 BANK, CHUNK = 65_536, 256  # rows of the bank, and queries, at a time
 LINKS, BREADTH = 32, 256  # of the index: links of each feature, and candidates of a search
 
