@@ -115,6 +115,13 @@ def test_a_frozen_encoder_is_the_runs(frozen, base):
     assert (config.augmentation.recipe, config.augmentation.min_area) == ("none", None)
 
 
+def test_a_ratio_of_0_is_frozen_in_all_else_too(base, frozen):
+    words = ["--method.encoder_ratio=0", "--fraction=0.3", *SHORT, "--optimizer.epochs=2", "--name=ratio"]
+    assert run("finetune", base, *words) == 0
+    asked, named = (files.flat(files.read(base.parent / name / "config.yaml")) for name in ("ratio", frozen.name))
+    assert asked | {"name": named["name"]} == named
+
+
 class Killed(BaseException):
     """What no one catches."""
 

@@ -144,7 +144,7 @@ def digits(request):
     They come without a test split, hence a fifth is held out unless `validation_fraction` says otherwise.
     Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (the test part).
     """
-    # The file alone: to import the package takes as long as all the rest of a start.
+    # The file alone: to import the package takes longer than all else here.
     package = Path(find_spec("sklearn").origin).parent
     rows = np.loadtxt(package / "datasets" / "data" / "digits.csv.gz", delimiter=",")
     pixels, labels = np.round(rows[:, :64].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8), rows[:, 64].astype(int)

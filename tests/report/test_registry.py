@@ -1,5 +1,6 @@
 """The table of all runs: what tells them apart, and links to what their images show."""
 
+import re
 import shutil
 
 from simsiam_tf.report import registry
@@ -47,3 +48,10 @@ def test_a_row_leads_to_what_its_images_show(record):
     assert "<td>a</td>" in page
     assert '<td class="text outcome">healthy</td>' in page
     assert 'data-filter="all-runs"' in page
+
+
+def test_settings_that_differ_stand_under_the_names_of_their_configurations(record):
+    page = html("x", [record("one"), record("two", optimizer__learning_rate=0.5)], [], [])
+    (section,) = re.findall(r'<section id="settings">.*?</section>', page, re.DOTALL)
+    assert re.findall(r'<button type="button">(.*?)</button>', section) == ["setting", "one", "two"]
+    assert re.findall("<td>(.*?)</td>", section) == ["optimizer.learning_rate", "0.1", "0.5"]
