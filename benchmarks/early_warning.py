@@ -10,7 +10,7 @@ order of file names; all else is kept apart.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -37,12 +37,17 @@ FEWEST_LOOKS = 20
 
 @dataclass(frozen=True)
 class Run:
-    """One run: its data, its method, what became of it, and all its looks; `shares` are how far each is into it."""
+    """One run: its data, its method, what became of it, all its looks, its epochs, and its label-free figures.
+
+    `shares` are how far each look is into the run.
+    """
 
     data: str
     method: str
     truth: str
     all_looks: list
+    epochs: list = field(default_factory=list)
+    label_free: dict = field(default_factory=dict)
 
     @cached_property
     def looks(self):
@@ -65,23 +70,30 @@ class Run:
 
 def read():
     """Runs on CIFAR-10 and the digits, told by their accuracy, and on the photographs, by what was done to them."""
-    runs = []
-    for path in sorted(RESULTS.glob("*.json")):
-        result = json.loads(path.read_bytes())
-        c = result["configuration"]
-        data = c["data.name"] or c["data.source"]
-        looks = result.get("looks") or []
-        fixed = c.get("method.predictor_ratio") == 0
-        if data in SCALES and len(looks) >= FEWEST_LOOKS and "linear_accuracy" in result["figures"] and not fixed:
-            low, high = SCALES[data]
-            gain = (result["figures"]["linear_accuracy"] - low) / (high - low)
-            truth = COLLAPSE if gain < 0.25 else PARTIAL if gain < 0.75 else HEALTHY
-            if not any(run.all_looks == looks for run in runs):  # the same training, evaluated in two ways
-                runs.append(Run(NAMES[data], c["method.name"], truth, looks))
+    runs = told_by_accuracy(RESULTS)
     truths = {HEALTHY: HEALTHY, COLLAPSED: COLLAPSE}
     for run in verdicts.read():
         if run.data == "photographs" and verdicts.TRUTH.get(run.row) in truths:
             runs.append(Run(run.data, "simsiam", truths[verdicts.TRUTH[run.row]], run.looks))
+    return runs
+
+
+def told_by_accuracy(folder):
+    """Runs with results in this folder, of the networks and data that `SCALES` are of."""
+    runs = []
+    for path in sorted(folder.glob("*.json")):
+        result = json.loads(path.read_bytes())
+        c, figures, looks = result["configuration"], result["figures"], result.get("looks") or []
+        data = c["data.name"] or c["data.source"]
+        fixed = c.get("method.predictor_ratio") == 0
+        usual = data in SCALES and c["backbone.name"] == "resnet18"
+        if usual and len(looks) >= FEWEST_LOOKS and "linear_accuracy" in figures and not fixed:
+            low, high = SCALES[data]
+            gain = (figures["linear_accuracy"] - low) / (high - low)
+            truth = COLLAPSE if gain < 0.25 else PARTIAL if gain < 0.75 else HEALTHY
+            if not any(run.all_looks == looks for run in runs):  # the same training, evaluated in two ways
+                kept = result.get("epochs") or [], figures.get("label_free", {})
+                runs.append(Run(NAMES[data], c["method.name"], truth, looks, *kept))
     return runs
 
 

@@ -1,12 +1,12 @@
-"""What the SimSiam paper finds, one by one, and what its small twins say of it: a table of docs/methods.md.
+"""What the papers find, one by one, and what small twins say of it: tables of docs/methods.md and docs/collapse.md.
 
-    python benchmarks/findings.py          puts it there, from the results that are committed
+    python benchmarks/findings.py          puts them there, from the results that are committed
 
 A finding that one row is above or below another is confirmed, or not, where Welch's two-sided 95 % interval of the
-difference in linear accuracy lies on one side of 0; each is a test of its own. That a row collapses, diverges, or fails
-in any way, is confirmed where all of its seeds do and none of the other's; that it does not collapse, keeps its spread
-within a tenth of 1/sqrt(d), or that its kNN rises over both halves of the training, where all seeds do; that it learns,
-where none fails and it is above the untrained encoder.
+difference in linear accuracy, or in another figure, lies on one side of 0; each is a test of its own. That a row
+collapses, diverges, or fails in any way, is confirmed where all of its seeds do and none of the other's; that it does
+not collapse, keeps its spread within a tenth of 1/sqrt(d), or that its kNN rises over both halves of the training,
+where all seeds do; that it learns, where none fails and it is above the untrained encoder.
 """
 
 import functools
@@ -24,7 +24,6 @@ from simsiam_tf.experiments.statistics import Sample, difference
 from simsiam_tf.experiments.study import Study
 from simsiam_tf.settings import yaml_files
 
-PAGE = ROOT / "docs" / "methods.md"
 COLUMN = "linear_accuracy"
 CONFIRMED, NOT, UNDECIDED, UNMEASURED = "confirmed", "not", "undecided", "not measured"
 ORDERS = {"below": "higher", "above": "lower", "like": "lower", "no more than": "higher"}  # and what refutes them
@@ -44,6 +43,8 @@ class Finding:
 
     Args:
         relation: Of `row` to `other`: one of ORDERS, "like" being at least as good; or one of BAD or COUNTED.
+        other_study: Of `other`, where it is not of `study`.
+        column: The figure that is compared.
     """
 
     where: str
@@ -53,12 +54,18 @@ class Finding:
     row: str
     relation: str
     other: str
+    other_study: str = ""
+    column: str = COLUMN
 
 
-FINDINGS = [Finding(**each) for each in yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())]
+# {page: findings}
+FINDINGS = {
+    ROOT / "docs" / f"{page}.md": [Finding(**each) for each in some]
+    for page, some in yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text()).items()
+}
 
 
-def judge(relation, row, other, untrained=()):
+def judge(relation, row, other, untrained=(), column=COLUMN):
     """The verdict on a finding, and what ours is: the difference in points, after what is counted.
 
     Args:
@@ -67,9 +74,11 @@ def judge(relation, row, other, untrained=()):
     """
     if not all(row) or not all(other):
         return UNMEASURED, ""
-    accuracies = Sample.of([figure(run, COLUMN) for run in row])
-    found = difference(accuracies, Sample.of([figure(run, COLUMN) for run in other]))
-    said = f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+    ours = Sample.of([figure(run, column) for run in row])
+    found = difference(ours, Sample.of([figure(run, column) for run in other]))
+    factor, form = (100, "+.1f") if column.endswith("accuracy") else (1, "+.3f")
+    mean, low, high = (format(factor * each, form) for each in (found.mean, found.low, found.high))
+    said = f"{mean} ({low} to {high})"
     if relation in ORDERS:
         return ordered(relation, found), said
     count = COUNTED.get(relation, lambda run: run["outcome"] in BAD.get(relation, ()))
@@ -77,7 +86,7 @@ def judge(relation, row, other, untrained=()):
     verdict = CONFIRMED if n == len(row) else UNDECIDED if n else NOT
     if relation in BAD and n and any(map(count, other)):
         verdict = UNDECIDED
-    if relation == "learns" and n and difference(accuracies, Sample.of(untrained)).verdict != "higher":
+    if relation == "learns" and n and difference(ours, Sample.of(untrained)).verdict != "higher":
         verdict = UNDECIDED
     return verdict, f"{relation}: {n} of {len(row)} seeds" + ("" if relation in ALONE else f"; {said}")
 
@@ -110,16 +119,17 @@ def rows_of(study_name):
     return found
 
 
-def findings_table():
+def findings_table(some):
     body = []
-    for each in FINDINGS:
-        rows = rows_of(each.study)
+    for each in some:
+        rows, others = rows_of(each.study), rows_of(each.other_study or each.study)
         known = [figure(run, f"untrained/{COLUMN}") for runs in rows.values() for run in runs if run]
         untrained = [accuracy for accuracy in known if accuracy is not None]
-        verdict, said = judge(each.relation, rows[each.row], rows[each.other], untrained)
+        verdict, said = judge(each.relation, rows[each.row], others[each.other], untrained, each.column)
         body.append([each.where, each.words, each.paper, said, verdict])
-    return table(["of the paper", "finding", "paper: linear", "ours: linear, 95 % interval", "verdict"], body)
+    return table(["of the paper", "finding", "paper", "ours, 95 % interval", "verdict"], body)
 
 
 if __name__ == "__main__":
-    PAGE.write_text(write(PAGE.read_text(), {"findings": findings_table()}))
+    for page, some in FINDINGS.items():
+        page.write_text(write(page.read_text(), {"findings": findings_table(some)}))
