@@ -43,16 +43,20 @@ class Run:
 
 
 def read():
-    """All committed runs that have a linear probe with all labels, and every figure."""
-    runs = []
+    """All committed runs that have a linear probe with all labels, and every figure.
+
+    Of a training that was evaluated in several ways, that of the longest probe.
+    """
+    found = {}
     for path in sorted(RESULTS.glob("*.json")):
         result = json.loads(path.read_bytes())
         c, figures = result["configuration"], result["figures"]
         known = figures.get("label_free", {})
         if "linear_accuracy" in figures and all(name in known.get(part, {}) for part in PARTS for name in FIGURES):
-            data = DATA[c["data.name"] or c["data.source"]]
-            runs.append(Run(data, c["method.name"], figures["linear_accuracy"], known, changes(known)))
-    return runs
+            data, probe = DATA[c["data.name"] or c["data.source"]], c["evaluation.linear_epochs"]
+            run = Run(data, c["method.name"], figures["linear_accuracy"], known, changes(known))
+            found.setdefault(json.dumps(known), {})[probe] = run
+    return [by_probe[max(by_probe)] for by_probe in found.values()]
 
 
 def single(name):
@@ -130,8 +134,12 @@ class Trial:
         return np.array([run.accuracy for run in self.runs])
 
     @property
+    def errors(self):
+        return np.abs(self.found - self.measured)
+
+    @property
     def error(self):
-        return float(np.mean(np.abs(self.found - self.measured)))
+        return float(np.mean(self.errors))
 
     @property
     def order(self):
@@ -160,6 +168,7 @@ def errors_table(runs, key):
     for name, reduced in OTHERS.items():
         body.append([name, *map(cell, trials([reduced(run) for run in runs], key))])
     body.append(["within the range of the fit", *(f"{each.inside.sum()} runs" for each in found)])
+    body.append(["error of the forecast there", *(f"{100 * each.errors[each.inside].mean():.1f}" for each in found)])
     body.append(["their 90 % intervals", *(f"± {100 * each.half_width:.0f} points" for each in found)])
     body.append(["which held the accuracy of", *map(covered, found)])
     return table(header, body)
@@ -173,7 +182,7 @@ def covered(trial):
     """The share of the runs for which there is a forecast."""
     if not trial.inside.any():
         return "-"
-    held = np.abs(trial.found - trial.measured)[trial.inside] <= trial.half_width
+    held = trial.errors[trial.inside] <= trial.half_width
     return f"{100 * held.mean():.0f} %"
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/partial_collapse.py          puts its tables into docs/collapse.md
 
-The runs at the end are those of early_warning.py that have label-free figures. Those on the way are trained anew with
+The runs at the end are those of fates.py that have label-free figures. Those on the way are trained anew with
 spectra:
 
     simsiam-tf sweep --config STUDY --monitor.spectrum_epochs 1 --results benchmarks/results/spectra
@@ -12,9 +12,9 @@ of the same data. 0.5 is no better than a coin, and below it the figure is worse
 """
 
 import forecast
-from early_warning import COLLAPSE, NAMES, PARTIAL, RESULTS, told_by_accuracy
+from fates import COLLAPSE, NAMES, PARTIAL, told_by_accuracy
 from sklearn.metrics import roc_auc_score
-from verdicts import PAGE, table, write
+from verdicts import PAGE, RESULTS, table, write
 
 from simsiam_tf.evaluation.forecast import FIGURES, PARTS, changes
 from simsiam_tf.evaluation.verdict import HEALTHY

@@ -125,6 +125,6 @@ def test_refusals(trained, tmp_path, capsys, words, said):
 def test_spectra_of_a_training_are_kept_and_drawn(output):
     assert cli.main(arguments(output, name="looked", monitor__spectrum_epochs=2, evaluation__baselines="[]")) == 0
     with np.load(output / "looked" / "spectra.npz") as file:
-        assert file["steps"].tolist() == [10, 20]
+        assert file["steps"].tolist() == [0, 10, 20]
     assert (output / "looked" / "spectra.png").stat().st_size > 10_000
     assert "features_auc" in (output / "looked" / "metrics.csv").read_text()

@@ -44,6 +44,11 @@ def student(teacher, tmp_path_factory):
     return output / "student"
 
 
+def test_nothing_looks_for_a_collapse_that_a_fixed_target_holds_off(student):
+    assert not (student / "collapse.csv").exists()
+    assert "outcome" not in json.loads((student / "result.json").read_text())
+
+
 def test_the_run_names_its_teacher_and_keeps_it_as_it_was(student, teacher):
     file = teacher / "backbone.keras"
     assert files.read(student / "config.yaml").method.teacher == str(teacher)

@@ -7,21 +7,25 @@ from simsiam_tf.atomic import replacing
 from simsiam_tf.callbacks.features import MonitorImages, projections_of
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.collapse import effective_rank, spectrum_auc
+from simsiam_tf.evaluation.label_free import label_free_figures
 from simsiam_tf.evaluation.spectrum import Spectrum
 
 SAMPLE = 4096
 KINDS = ("features", "projections")
+NAMES = {"spectrum_auc": "auc", "effective_rank": "rank"}  # of label-free figures, in the logs
 
 
 class SpectrumMonitor(keras.callbacks.Callback):
     """Adds "features_auc", "features_rank", "projections_auc" and "projections_rank" to the logs.
 
-    They are those of un-augmented images in inference mode (Li, Efros & Pathak 2022, eq. 2; Roy & Vetterli 2007).
+    They are those of un-augmented images in inference mode (Li, Efros & Pathak 2022, eq. 2; Roy & Vetterli 2007). So
+    are the other label-free figures of the features that need no views, such as "features_nesum".
 
     Args:
         images: uint8 array (n, h, w, 3) or MonitorImages; 4,096 of them, evenly spaced, are used, which bounds the
             number of singular values that are not zero.
-        every: Epochs between two looks; the last epoch of the run is looked at, too, unless training ends before it.
+        every: Epochs between two looks; the network is looked at before it is trained, too, and at the end of the run,
+            unless training ends before it.
         path: .npz file that keeps all looks, or None: "steps" (looks,), "features" and "projections" (looks, d), the
             singular values of the centred outputs, descending.
 
@@ -48,6 +52,8 @@ class SpectrumMonitor(keras.callbacks.Callback):
         """Take up the looks of an earlier part of the run, but for those that its checkpoint does not know of."""
         if self.path and not self.looks and self.path.is_file():
             self.looks = [look for look in read_looks(self.path) if look["step"] <= int(self.model.step.numpy())]
+        if not self.looks and not int(self.model.step.numpy()):
+            self.look(0)
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every == 0 or epoch + 1 == self.params["epochs"]:
@@ -63,8 +69,10 @@ class SpectrumMonitor(keras.callbacks.Callback):
         self.looks = [earlier for earlier in self.looks if earlier["step"] < step] + [{"step": step, **values}]
         if self.path:
             self._write()
-        figures = {f"{kind}_auc": spectrum_auc(spectrum) for kind, spectrum in found.items()}
-        return figures | {f"{kind}_rank": effective_rank(spectrum) for kind, spectrum in found.items()}
+        known = label_free_figures(outputs["features"])
+        figures = {f"features_{NAMES.get(name, name)}": value for name, value in known.items() if name != "images"}
+        projections = found["projections"]
+        return figures | {"projections_auc": spectrum_auc(projections), "projections_rank": effective_rank(projections)}
 
     def _write(self):
         arrays = {kind: np.stack([look[kind] for look in self.looks]) for kind in KINDS}

@@ -21,12 +21,13 @@ SO_FAR, NOT_WATCHED = "healthy so far", "not watched"  # too few looks count; th
 RELATIVE_STD = 0.3, 0.1
 # Aczel, table 5: healthy 0.05-0.09, collapsed 0.89-0.998; small networks that learn well: 0.3-0.6.
 CORRELATION = 0.8, 0.9
-# Below 3 one or two directions dominate; below 5 there is no room for half a dozen classes in general position.
-EFFECTIVE_RANK = 5.0, 3.0
+# Below 3 one or two directions dominate; below 4 there is no room for five classes in general position.
+EFFECTIVE_RANK = 4.0, 3.0
 # At risk, too: an effective rank below 20 that has more than halved within five looks.
 FALL, WINDOW, FALL_BELOW = 0.5, 5, 20.0
 # Few rows or channels say little of correlation and rank: by chance alone 0.8/sqrt(n), and at most n - 1.
 MIN_ROWS, MIN_CHANNELS = 32, 8
+# Looks that agree before a verdict changes, but for a first warning; steps whose looks do not count.
 CONFIRM, GRACE = 3, 50
 
 # Before so many steps the losses say nothing: they have hardly begun to fall.
@@ -47,7 +48,9 @@ class Verdict:
 
 
 def judge(looks: list[dict], grace: int = GRACE) -> Verdict:
-    """healthy, at risk or collapsed, after these looks. It changes only when the newest three all speak against it.
+    """healthy, at risk or collapsed, after these looks.
+
+    A bad look is a risk at once. Otherwise the verdict changes only when the newest three all speak against it.
 
     Args:
         looks: `evaluation.collapse.collapse_figures` of each, and its "step"; the oldest first.
@@ -59,7 +62,7 @@ def judge(looks: list[dict], grace: int = GRACE) -> Verdict:
         early = f"{SO_FAR}, which is too early to say: {', '.join(newest.figures)}"
         return Verdict(HEALTHY, early) if newest.figures else _verdict(newest, newest.level)
     level = confirmed(found)[-1]
-    return _verdict(next((each for each in reversed(found) if each.level == level), found[-1]), level)
+    return _verdict(next((each for each in reversed(found) if each.level >= level), found[-1]), level)
 
 
 def _verdict(found: Severity, level: int) -> Verdict:
@@ -74,11 +77,11 @@ def severities(looks: list[dict], grace: int = GRACE) -> list[Severity]:
 
 
 def confirmed(found: list[Severity]) -> list[int]:
-    """The level of the verdict after each look: it moves as far as the newest three looks agree."""
+    """The level of the verdict after each look: as far as the newest three looks agree, at least 1 after a bad one."""
     levels, level, history = [0] * (CONFIRM - 1) + [each.level for each in found], 0, []
     for end in range(CONFIRM, len(levels) + 1):
         recent = levels[end - CONFIRM : end]
-        level = min(max(level, min(recent)), max(recent))
+        level = max(min(max(level, min(recent)), max(recent)), min(1, recent[-1]))
         history.append(level)
     return history
 

@@ -51,19 +51,27 @@ def lines(study: Study, cells: list[Cell], results: Results) -> list[Line]:
         name: {column: sample_of([figure(run, column) for run in runs if run]) for column in study.columns}
         for name, runs in found.items()
     }
+    first = [run for run in found[study.rows[0].name] if run]
     for key, name in BASELINES.items():
         samples[name] = {
-            column: sample_of([figure(run, f"{key}/{column}") for run in next(iter(found.values())) if run])
-            for column in filter(is_accuracy, study.columns)
+            column: sample_of([_of_baseline(run, key, column) for run in first]) for column in study.columns
         }
         found[name] = []
     papers = {row.name: row.paper for row in study.rows}
     rows = [
         Line(name, samples[name], papers.get(name, {}), set(), outcomes(runs))
         for name, runs in found.items()
-        if name in papers or any(samples[name].values())
+        if name in papers or any(samples[name][column] for column in filter(is_accuracy, study.columns))
     ]
     return with_best(study.columns, rows)
+
+
+def _of_baseline(run: dict, key: str, column: str) -> float | None:
+    """A figure of what a run was judged beside: an accuracy, or one that needs no labels."""
+    if is_accuracy(column):
+        return figure(run, f"{key}/{column}")
+    part, _, name = column.removeprefix("label_free.").partition(".")
+    return figure(run, f"label_free.{key}.{name}") if part == "encoder" else None
 
 
 def with_best(columns: Sequence[str], rows: list[Line]) -> list[Line]:

@@ -15,7 +15,7 @@ class Distillation(Method):
     """A linear head on the student's features predicts the teacher's of the same view, each dimension normalised.
 
     The method keeps a copy of the teacher, in the precision that it comes with; it is in inference mode, and nothing
-    trains it. The collapse figures look at the head's output, which has the teacher's normalised features to match.
+    trains it. Its targets stand still: nothing looks for a collapse.
     Micro-batches meet one and the same normalisation, whose statistics are then those of the whole batch.
 
     Raises:

@@ -47,7 +47,7 @@ class Diagnosis:
         name: As pictures and tables call it.
         images: How many were looked at.
         parts: "features"; of a run also "untrained", those of a fresh encoder of its seed, and "projections".
-        forecast: Of a run's linear probe, see `evaluation.forecast`.
+        forecast: Of a run's linear probe, from its training images, like those of the fit; see `evaluation.forecast`.
         missing: Why there are no projections, if they were to be had.
     """
 
@@ -83,7 +83,8 @@ def of_run(folder: RunFolder, name: str, where: str) -> Diagnosis:
     except InputError as error:
         missing = str(error)
     both = {"encoder": parts["features"].figures, "untrained": parts["untrained"].figures}
-    return Diagnosis(name, len(look.rows), parts, shipped().forecast(both), missing)
+    forecast = shipped().forecast(both) if where == "train" else None
+    return Diagnosis(name, len(look.rows), parts, forecast, missing)
 
 
 def of_encoder(file: Path, name: str, where: str, side: int) -> Diagnosis:

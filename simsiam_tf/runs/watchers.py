@@ -87,7 +87,7 @@ class Watchers:
 def make_watchers(config: Config, model, splits, folder, interrupt: Interrupt, steps_per_epoch: int, workers: Workers):
     """The watchers of this worker; those of another than the first decide what is trained, and when it ends.
 
-    Where labels are learned, held-out ones watch, and nothing looks for a collapse: the classes hold it off.
+    Where labels are learned, held-out ones watch.
     """
     crop = config.data.image_size
     train = MonitorImages(splits.train, crop=crop)
@@ -102,7 +102,7 @@ def make_watchers(config: Config, model, splits, folder, interrupt: Interrupt, s
     m = config.monitor
     record, rates, monitor = RunRecord(folder.metrics), Rates(config.optimizer.batch_size), None
     callbacks = [divergence, rates, Heartbeat(folder.lock)]
-    if m.collapse_epochs and not learned:
+    if m.collapse_epochs and config.method.can_collapse:
         whole = {"epochs": config.optimizer.epochs, "steps_per_epoch": steps_per_epoch}
         monitor = CollapseMonitor(
             train, m.collapse_epochs, m.collapse_patience, stop=m.stop_on_collapse, path=folder.looks, **whole

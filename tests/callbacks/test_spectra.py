@@ -20,17 +20,26 @@ def numpy_values(outputs):
 def test_spectra_are_those_of_the_trained_network(small_model, colours, tmp_path):
     model, monitor = small_model(), SpectrumMonitor(colours, path=tmp_path / "spectra.npz")
     history = run(model, colours, [monitor])
-    assert [look["step"] for look in monitor.looks] == [4, 8]
+    assert [look["step"] for look in monitor.looks] == [0, 4, 8]
     assert isinstance(model, SimSiam)
     for kind, outputs in (("features", model(colours)), ("projections", model.project(colours))):
         values, auc = numpy_values(outputs)
         np.testing.assert_allclose(monitor.looks[-1][kind], values, rtol=1e-4, atol=1e-4 * values[0])
         assert history[f"{kind}_auc"][-1] == pytest.approx(auc, rel=1e-4)
     with np.load(tmp_path / "spectra.npz") as file:
-        assert file["steps"].tolist() == [4, 8]
-        assert file["features"].shape == (2, 8)
-        assert file["projections"].shape == (2, 16)
-    assert not np.allclose(monitor.looks[0]["features"], monitor.looks[1]["features"])
+        assert file["steps"].tolist() == [0, 4, 8]
+        assert file["features"].shape == (3, 8)
+        assert file["projections"].shape == (3, 16)
+    assert not np.allclose(monitor.looks[1]["features"], monitor.looks[2]["features"])
+    values = np.linalg.eigvalsh(np.cov(np.asarray(model(colours), np.float64).T))
+    assert history["features_nesum"][-1] == pytest.approx(values.sum() / values[-1], rel=1e-3)
+
+
+def test_the_first_look_is_at_the_untrained_network(small_model, colours):
+    model, monitor = small_model(), SpectrumMonitor(colours)
+    untrained = numpy_values(model(colours))[0]
+    run(model, colours, [monitor])
+    np.testing.assert_allclose(monitor.looks[0]["features"], untrained, rtol=1e-4, atol=1e-4 * untrained[0])
 
 
 def test_a_run_goes_on_with_the_looks_that_its_checkpoint_knows_of(small_model, colours, tmp_path):
@@ -41,15 +50,15 @@ def test_a_run_goes_on_with_the_looks_that_its_checkpoint_knows_of(small_model, 
     model.step.assign(8)  # the third epoch is lost
     monitor = SpectrumMonitor(colours, path=path)
     run(model, colours, [monitor], epochs=1)
-    assert [look["step"] for look in read_looks(path)] == [4, 8, 12]
-    np.testing.assert_array_equal(monitor.looks[1]["features"], before[1]["features"])
-    assert not np.array_equal(monitor.looks[2]["features"], before[2]["features"])
+    assert [look["step"] for look in read_looks(path)] == [0, 4, 8, 12]
+    np.testing.assert_array_equal(monitor.looks[2]["features"], before[2]["features"])
+    assert not np.array_equal(monitor.looks[3]["features"], before[3]["features"])
 
 
 def test_every_second_epoch_and_the_last(small_model, colours):
     monitor = SpectrumMonitor(colours, every=2)
     run(small_model(), colours, [monitor], epochs=3)
-    assert [look["step"] for look in monitor.looks] == [8, 12]
+    assert [look["step"] for look in monitor.looks] == [0, 8, 12]
 
 
 def test_what_has_no_projections_is_refused(small_backbone, colours):

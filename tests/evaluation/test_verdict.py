@@ -29,14 +29,18 @@ CONVERGED = epochs(-0.3, -0.5, -0.6, -0.62, -0.64, -0.65)
 
 
 def test_a_verdict_changes_when_three_looks_agree():
-    assert verdicts(GOOD, POOR, POOR, GOOD, POOR, GOOD) == ["healthy"] * 6
-    assert verdicts(GOOD, POOR, POOR, POOR, GOOD, GOOD, GOOD) == ["healthy"] * 3 + ["at risk"] * 3 + ["healthy"]
-    assert verdicts(BAD, BAD, BAD, GOOD, BAD, GOOD) == ["healthy"] * 2 + ["collapsed"] * 4
+    assert verdicts(POOR, GOOD, GOOD, POOR, GOOD, GOOD, GOOD) == ["at risk"] * 6 + ["healthy"]
+    assert verdicts(BAD, BAD, BAD, GOOD, BAD, GOOD) == ["at risk"] * 2 + ["collapsed"] * 4
+
+
+def test_one_bad_look_is_a_first_warning():
+    assert verdicts(GOOD, BAD, GOOD, GOOD, GOOD) == ["healthy"] + ["at risk"] * 3 + ["healthy"]
+    assert judge(looks(GOOD, BAD, GOOD)).sentence == "at risk: spread 0.05 of 1/sqrt(d)"
 
 
 def test_it_goes_no_further_than_the_three_looks_agree():
-    assert verdicts(POOR, BAD, BAD, POOR, POOR, BAD) == ["healthy"] * 2 + ["at risk"] * 4
-    assert verdicts(BAD, BAD, BAD, POOR, GOOD, POOR) == ["healthy"] * 2 + ["collapsed"] * 3 + ["at risk"]
+    assert verdicts(POOR, BAD, BAD, POOR, POOR, BAD) == ["at risk"] * 6
+    assert verdicts(BAD, BAD, BAD, POOR, GOOD, POOR) == ["at risk"] * 2 + ["collapsed"] * 3 + ["at risk"]
 
 
 def test_the_sentence_has_the_figures_of_the_newest_look_that_says_so():
@@ -65,7 +69,8 @@ def test_at_the_end_a_look_that_nothing_confirms_is_a_risk():
     assert ended(BAD) == ended(BAD, BAD) == ("collapsed", "collapsed")
     assert ended(POOR, BAD) == ended(GOOD, POOR) == ("healthy", "at risk")
     assert ended(GOOD, GOOD, GOOD, BAD) == ended(GOOD, GOOD, BAD, BAD) == ("healthy", "at risk")
-    assert ended(GOOD, BAD, BAD, GOOD) == ("healthy", "healthy")
+    assert ended(GOOD, BAD, GOOD, GOOD) == ("healthy", "at risk")
+    assert ended(GOOD, BAD, GOOD, GOOD, GOOD) == ("healthy", "healthy")
     assert ended(BAD, BAD, BAD, GOOD) == ("collapsed", "collapsed")
     assert "spread 0.05" in outcome(looks(GOOD, GOOD, GOOD, BAD), []).sentence
 
@@ -88,9 +93,9 @@ def test_a_rank_that_falls_fast_is_a_risk(ranks, level):
         assert found.reasons == ["effective rank 8.0 of 256, from 22.0 within 5 looks"]
 
 
-def test_a_falling_rank_is_named_within_three_looks():
+def test_a_falling_rank_is_named_at_once():
     fall = [GOOD | {"effective_rank": rank} for rank in (22, 21, 20, 9.5, 9, 8)]
-    assert verdicts(*fall) == ["healthy"] * 5 + ["at risk"]
+    assert verdicts(*fall) == ["healthy"] * 3 + ["at risk"] * 3
 
 
 def test_of_few_rows_or_channels_only_the_spread_counts():

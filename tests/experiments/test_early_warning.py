@@ -3,7 +3,7 @@
 import early_warning
 import numpy as np
 import pytest
-from early_warning import COLLAPSE, FIGURES, HEALTHY
+from fates import COLLAPSE, FIGURES, HEALTHY, Run, read
 
 
 def looks(ranks, correlations=None):
@@ -23,7 +23,7 @@ def looks(ranks, correlations=None):
 
 
 def run(ranks, correlations=None, truth=HEALTHY):
-    return early_warning.Run("digits", "simsiam", truth, looks(ranks, correlations))
+    return Run("digits", "simsiam", truth, looks(ranks, correlations))
 
 
 def test_a_limit_must_be_passed_by_three_looks_in_a_row():
@@ -35,7 +35,7 @@ def test_a_limit_must_be_passed_by_three_looks_in_a_row():
 
 def test_looks_before_the_grace_period_do_not_count():
     early = [{**look, "step": look["step"] - 50} for look in looks([1, 1, 1, 1, 1, 20, 20, 20])]
-    found = early_warning.Run("digits", "simsiam", HEALTHY, early)
+    found = Run("digits", "simsiam", HEALTHY, early)
     assert [look["step"] for look in found.looks] == [60.0, 70.0, 80.0]
     assert early_warning.limit("effective_rank", -10.0)(found) == np.inf
 
@@ -59,7 +59,7 @@ def test_warned_counts_by_time():
 
 def test_the_monitor_among_the_rules_on_runs_that_chose_none():
     """No rule finds more collapses within a third of the run, and none that finds as many has fewer false alarms."""
-    runs = early_warning.read()
+    runs = read()
     chosen, apart = early_warning.parts(runs)
     assert not {id(each) for each in chosen} & {id(each) for each in apart}
     assert len(apart) >= 100
@@ -75,8 +75,10 @@ def test_the_monitor_among_the_rules_on_runs_that_chose_none():
 
 def test_the_page_has_the_tables_of_the_committed_runs():
     """`python benchmarks/early_warning.py` makes them anew."""
-    runs = early_warning.read()
+    runs = read()
     chosen, apart = early_warning.parts(runs)
     page = early_warning.PAGE.read_text()
     assert early_warning.runs_table(runs, chosen) in page
-    assert early_warning.rules_table(apart, early_warning.rules(chosen)) in page
+    rules = early_warning.rules(chosen)
+    assert early_warning.rules_table(apart, rules) in page
+    assert early_warning.sentence(apart, rules) in early_warning.GUIDE.read_text()

@@ -2,7 +2,7 @@
 
 import partial_collapse
 import pytest
-from early_warning import COLLAPSE, HEALTHY, PARTIAL, Run
+from fates import COLLAPSE, HEALTHY, PARTIAL, Run, told_by_accuracy
 
 
 def run(truth, epochs=(), data="digits"):
@@ -26,5 +26,5 @@ def test_the_newest_spectra_within_a_share_of_the_run():
 def test_the_page_has_the_tables_of_the_committed_runs():
     """`python benchmarks/partial_collapse.py` makes them anew."""
     page = partial_collapse.PAGE.read_text()
-    assert partial_collapse.at_the_end(partial_collapse.told_by_accuracy(partial_collapse.RESULTS)) in page
-    assert partial_collapse.on_the_way(partial_collapse.told_by_accuracy(partial_collapse.SPECTRA)) in page
+    assert partial_collapse.at_the_end(told_by_accuracy(partial_collapse.RESULTS)) in page
+    assert partial_collapse.on_the_way(told_by_accuracy(partial_collapse.SPECTRA)) in page

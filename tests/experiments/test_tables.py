@@ -1,6 +1,8 @@
 """A study's tables from results that are written down here."""
 
+import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -91,6 +93,27 @@ def test_every_compared_column_counts(study):
     header, body = tables.differences(both, tables.lines(read, cells, results))
     assert [row[:2] for row in body][:2] == [["as good", "kNN"], ["as good", "kNN 10 %"]]
     assert header[4] == "p x 5"  # raw pixels have one of the two
+
+
+def test_the_untrained_encoder_has_its_own_figures(study):
+    read, cells, _ = study
+    run = {
+        "outcome": "healthy",
+        "configuration": {},
+        "figures": {
+            "correlation_strength": 0.5,
+            "by_fraction": {
+                "encoder": [{"fraction": 1.0, "knn_accuracy": 0.8}],
+                "untrained": [{"fraction": 1.0, "knn_accuracy": 0.3}],
+            },
+            "label_free": {"encoder": {"spectrum_auc": 0.7}, "untrained": {"spectrum_auc": 0.9}},
+        },
+    }
+    results = SimpleNamespace(find=lambda config: run)
+    columns = ("knn_accuracy", "correlation_strength", "label_free.encoder.spectrum_auc")
+    *_, last = tables.lines(dataclasses.replace(read, columns=columns), cells, results)
+    assert last.name == "untrained encoder"
+    assert [each and each.mean for each in last.samples.values()] == [0.3, None, 0.9]
 
 
 def test_single_runs_are_neither_judged_nor_set_in_bold(study):

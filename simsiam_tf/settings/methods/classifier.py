@@ -22,6 +22,7 @@ class LabelSettings(MethodSettings):
         patience: Epochs without a better one that end the training.
     """
 
+    can_collapse: ClassVar[bool] = False
     labels: Annotated[int, Range(2)] | PositiveShare = 1.0
     subset: Natural = 0
     held_out: BelowOne = 0.1

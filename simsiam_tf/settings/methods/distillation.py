@@ -20,6 +20,7 @@ class DistillationSettings(MethodSettings):
     """
 
     num_views: ClassVar[int] = 1
+    can_collapse: ClassVar[bool] = False
     name: Literal["distillation"] = "distillation"
     teacher: str | None = setting(None, free=True, own=True)
     statistics_momentum: Share = 0.95

@@ -1,0 +1,86 @@
+"""What became of the committed runs, told without the figures of the collapse monitor.
+
+On CIFAR-10 and the digits by the linear probe alone: the share of what the usual recipe gains over the untrained
+encoder is below a quarter in a collapse, below three quarters in a partial one. On the photographs, of which 60 test,
+by what was done to the run. Fixed predictors, which learn little and do not collapse, are left out.
+"""
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import verdicts
+from verdicts import RESULTS
+
+from simsiam_tf.evaluation.verdict import COLLAPSED, CONFIRM, GRACE, HEALTHY
+
+# Linear accuracy of the untrained encoder and of the usual recipe, means of the rows of verdicts_*.
+SCALES = {"cifar10": (0.287, 0.415), "digits": (0.414, 0.935)}
+NAMES = {"cifar10": "CIFAR-10", "digits": "digits"}
+COLLAPSE, PARTIAL = "collapse", "partial collapse"
+# The figures, and which way is worse.
+FIGURES = {"relative_std": -1, "correlation_strength": 1, "effective_rank": -1}
+FEWEST_LOOKS = 20
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: its data, its method, what became of it, all its looks, its epochs, and its label-free figures.
+
+    `shares` are how far each look is into the run.
+    """
+
+    data: str
+    method: str
+    truth: str
+    all_looks: list
+    epochs: list = field(default_factory=list)
+    label_free: dict = field(default_factory=dict)
+
+    @cached_property
+    def looks(self):
+        """Those that count."""
+        return [look for look in self.all_looks if look["step"] > GRACE]
+
+    @property
+    def shares(self):
+        return np.array([look["step"] for look in self.looks]) / self.looks[-1]["step"]
+
+    def scores(self, confirm=CONFIRM):
+        """{figure: (looks,)}: how bad the best of the newest looks is: all of them have to pass a limit."""
+        found = {}
+        for name, sign in FIGURES.items():
+            values = np.nan_to_num(sign * np.array([look[name] for look in self.looks]), nan=np.inf)
+            windows = [values[max(0, i - confirm + 1) : i + 1] for i in range(len(values))]
+            found[name] = np.array([w.min() if len(w) == confirm else -np.inf for w in windows])
+        return found
+
+
+def read():
+    """Runs on CIFAR-10 and the digits, told by their accuracy, and on the photographs, by what was done to them."""
+    runs = told_by_accuracy(RESULTS)
+    truths = {HEALTHY: HEALTHY, COLLAPSED: COLLAPSE}
+    for run in verdicts.read():
+        if run.data == "photographs" and verdicts.TRUTH.get(run.row) in truths:
+            runs.append(Run(run.data, "simsiam", truths[verdicts.TRUTH[run.row]], run.looks))
+    return runs
+
+
+def told_by_accuracy(folder):
+    """Runs with results in this folder, of the networks and data that `SCALES` are of."""
+    runs = []
+    for path in sorted(folder.glob("*.json")):
+        result = json.loads(path.read_bytes())
+        c, figures, looks = result["configuration"], result["figures"], result.get("looks") or []
+        data = c["data.name"] or c["data.source"]
+        fixed = c.get("method.predictor_ratio") == 0
+        usual = data in SCALES and c["backbone.name"] == "resnet18"
+        if usual and len(looks) >= FEWEST_LOOKS and "linear_accuracy" in figures and not fixed:
+            low, high = SCALES[data]
+            gain = (figures["linear_accuracy"] - low) / (high - low)
+            truth = COLLAPSE if gain < 0.25 else PARTIAL if gain < 0.75 else HEALTHY
+            if not any(run.all_looks == looks for run in runs):  # the same training, evaluated in two ways
+                kept = result.get("epochs") or [], figures.get("label_free", {})
+                runs.append(Run(NAMES[data], c["method.name"], truth, looks, *kept))
+    return runs

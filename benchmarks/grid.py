@@ -1,0 +1,106 @@
+"""The training step over the best of PyTorch's three, from small to large: ResNet-18 by batch, pixels, width and stem.
+
+    python benchmarks/grid.py --json benchmarks/results/grid.json --figure benchmarks/results/grid.png
+
+Each cell is measured by step.py in a process of its own, ours and torch's in turn. The file has the cells that are
+done: interrupted, the same command goes on. Steps of more than --most are left out.
+"""
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import record
+from matplotlib import pyplot as plt
+
+HERE = Path(__file__).resolve().parent
+BATCHES, WIDTHS = (16, 64, 256, 512), (8, 16, 64)
+SIDES = {"cifar": (16, 32, 64), "imagenet": (64, 224)}
+# Multiplications and additions of a view's way forward, width 64: at 32 px with CIFAR's stem, 224 with ImageNet's.
+FORWARD = {"cifar": 1.11e9 / 32**2, "imagenet": 3.64e9 / 224**2}
+BLOCK = 2.5e10  # operations of a timed block, half a second of a small network, in whole steps
+PRECISIONS = ("float32", "bfloat16")
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--most", type=float, default=0.7, help="10^12 operations of a step")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", metavar="FILE", required=True)
+    parser.add_argument("--figure", metavar="FILE")
+    return parser.parse_args()
+
+
+def cells(most):
+    """[(stem, side, width, batch, operations of a step)], the cheap ones first."""
+    every = [(stem, side) for stem, sides in SIDES.items() for side in sides]
+    found = [
+        (stem, side, width, batch, 6 * batch * FORWARD[stem] * side**2 * (width / 64) ** 2)
+        for (stem, side), width, batch in itertools.product(every, WIDTHS, BATCHES)
+    ]
+    return sorted((cell for cell in found if cell[-1] <= most * 1e12), key=lambda cell: cell[-1])
+
+
+def measured(cell, rounds):
+    """[{precision, ours, best, ratio}] of a cell; `best` is torch's fastest, in seconds, as ours is."""
+    stem, side, width, batch, flop = cell
+    with tempfile.NamedTemporaryFile(suffix=".json") as file:
+        options = {"stem": stem, "image-size": side, "width": width, "batch-size": batch, "rounds": rounds}
+        options |= {"steps": max(1, round(BLOCK / flop)), "json": file.name}
+        command = [sys.executable, HERE / "step.py", *(f"--{key}={value}" for key, value in options.items())]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        results = json.loads(Path(file.name).read_bytes())["results"]
+    return [row(results, precision) for precision in PRECISIONS]
+
+
+def row(results, precision):
+    """What step.py's results say of one precision."""
+    found = {each["variant"]: each for each in results if each["precision"] == precision}
+    ours = found.pop("ours")
+    best = min(found, key=lambda name: found[name]["step_seconds"]["median"])
+    seconds = {"ours": ours["step_seconds"], "torch": found[best]["step_seconds"], "torch_is": best}
+    ratio = seconds["torch"]["median"] / seconds["ours"]["median"]
+    return {"precision": precision, "ratio": ratio, "share_of_matrix_rate": ours["share_of_matrix_rate"]} | seconds
+
+
+def draw(rows, path):
+    """A square for each cell: batch by size and width, a panel for each stem and precision."""
+    figure, axes = plt.subplots(2, 2, figsize=(13, 9), layout="constrained")
+    for axis, (stem, precision) in zip(axes.flat, itertools.product(SIDES, PRECISIONS), strict=True):
+        kinds = list(itertools.product(SIDES[stem], WIDTHS))
+        axis.set(title=f"{stem} stem, {precision}: speed over the best of torch", xlabel="batch size")
+        axis.set_xticks(range(len(BATCHES)), BATCHES)
+        axis.set_yticks(range(len(kinds)), [f"{side} px, width {width}" for side, width in kinds])
+        axis.set(xlim=(-0.5, len(BATCHES) - 0.5), ylim=(-0.5, len(kinds) - 0.5))
+        for each in rows:
+            if (each["stem"], each["precision"]) == (stem, precision):
+                place = BATCHES.index(each["batch"]), kinds.index((each["side"], each["width"]))
+                shade = plt.get_cmap("RdYlGn")(min(1.0, each["ratio"] / 2))
+                axis.add_patch(plt.Rectangle((place[0] - 0.5, place[1] - 0.5), 1, 1, color=shade))
+                axis.text(*place, f"{each['ratio']:.2f}", ha="center", va="center")
+    figure.savefig(path, dpi=110)
+
+
+def main():
+    arguments = parse()
+    path = Path(arguments.json)
+    rows = json.loads(path.read_bytes())["cells"] if path.is_file() else []
+    keys = ("stem", "side", "width", "batch")
+    done = {tuple(each[key] for key in keys) for each in rows}
+    todo = [cell for cell in cells(arguments.most) if cell[:-1] not in done]
+    for i, cell in enumerate(todo):
+        new = [dict(zip(keys, cell[:-1], strict=True)) | each for each in measured(cell, arguments.rounds)]
+        rows += new
+        record.write(path, {"rounds": arguments.rounds, "cells": rows})
+        said = ", ".join(f"{each['precision']} {each['ratio']:.2f} x" for each in new)
+        print(f"[{i + 1}/{len(todo)}] {cell[0]}, {cell[1]} px, width {cell[2]}, batch {cell[3]}: {said}", flush=True)
+    if arguments.figure:
+        draw(rows, arguments.figure)
+
+
+if __name__ == "__main__":
+    main()
