@@ -5,7 +5,7 @@
 step = compute + gradients + BatchNorm
 compute    = share / images_per_second                      (of a device by itself; augmentation included)
 gradients  = 2 (N - 1) / N x bytes / bandwidth + latency    (ring all-reduce, float32, after the backward pass)
-BatchNorm  = 4 x views x layers x latency                   (two small all-reduces forward, two backward; 0 without)
+BatchNorm  = 2 x views x layers x latency                   (a small all-reduce forward, one backward; 0 without)
 latency    = hop x 2 log2(N)                                (tree all-reduce of a small message)
 """
 
@@ -33,7 +33,7 @@ def step(hosts, a, synchronized):
     """Seconds of compute, gradients and BatchNorm."""
     latency = a.hop * 2 * math.log2(hosts)
     gradients = 2 * (hosts - 1) / hosts * 4 * a.parameters / (a.gbit * 1e9 / 8) + latency
-    return a.share / a.images_per_second, gradients, 4 * a.views * a.layers * latency * synchronized
+    return a.share / a.images_per_second, gradients, 2 * a.views * a.layers * latency * synchronized
 
 
 def main():

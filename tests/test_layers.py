@@ -171,28 +171,36 @@ from simsiam_tf.networks.layers import BatchNorm
 
 def run(strategy, x, synchronized):
     with strategy.scope():
-        layer = BatchNorm(synchronized=synchronized)
+        layer = BatchNorm(synchronized=synchronized, dtype="float64" if x.dtype == np.float64 else "float32")
         layer.build(x.shape)
+        layer.gamma.assign([0.5, 1.0, -2.0])
+        layer.beta.assign([0.1, 0.0, 0.3])
     @tf.function
     def step(x):
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = layer(x, training=True)
             loss = tf.reduce_sum(tf.sin(y))
-        return y, tape.gradient(loss, x)
+        return y, *tape.gradient(loss, [x, layer.gamma.value, layer.beta.value])
     count = strategy.num_replicas_in_sync
     parts = strategy.experimental_distribute_values_from_function(
         lambda c: tf.constant(np.split(x, [2])[c.replica_id_in_sync_group] if count > 1 else x))
-    results = strategy.run(step, (parts,))
-    y, gradient = [np.concatenate(strategy.experimental_local_results(r)) for r in results]
-    return y, gradient, layer.moving_mean.numpy(), layer.moving_variance.numpy()
+    y, d_x, *of_weights = [strategy.experimental_local_results(each) for each in strategy.run(step, (parts,))]
+    of_weights = [np.sum(each, axis=0) for each in of_weights]
+    return np.concatenate(y), np.concatenate(d_x), *of_weights, layer.moving_mean.numpy(), layer.moving_variance.numpy()
 
-x = np.random.default_rng(0).normal(2, 3, (8, 2, 2, 3)).astype("float32")
-one = run(tf.distribute.get_strategy(), x, False)
-two = run(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), x, True)
-for a, b in zip(one, two):
-    np.testing.assert_allclose(a, b, atol=2e-6)
-apart = run(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), x, False)
+mirrored, sent = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), []
+all_reduce = tf.distribute.ReplicaContext.all_reduce
+tf.distribute.ReplicaContext.all_reduce = lambda *given: sent.append(tuple(given[-1].shape)) or all_reduce(*given)
+for shape, dtype, bound in (((8, 2, 2, 3), "float32", 3e-6), ((8, 3), "float32", 3e-6), ((8, 4, 3), "float64", 1e-12)):
+    x = np.random.default_rng(0).normal(2, 3, shape).astype(dtype)
+    sent.clear()
+    one = run(tf.distribute.get_strategy(), x, False)
+    two = run(mirrored, x, True)
+    for a, b in zip(one, two):
+        np.testing.assert_allclose(a, b, atol=bound * max(1, np.abs(a).max()))
+    assert sorted(sent) == [(6,), (6,), (7,), (7,)], sent  # of each replica one forward, one on the way back
+apart = run(mirrored, x, False)
 assert np.abs(apart[0] - one[0]).max() > 0.01
 print("same")
 """

@@ -3,13 +3,14 @@
 The papers' numbers come from torch.nn and torchvision's ResNet; each piece here names what it copies.
 """
 
+import functools
 import math
 import zlib
 
 import keras
 import tensorflow as tf
 
-from simsiam_tf.networks import compiled
+from simsiam_tf.networks import compiled, synchronized
 
 FUSED_DTYPES = (tf.float32, tf.bfloat16, tf.float16)
 # oneDNN 3.7.3, on by default in TensorFlow 2.21 on CPUs with AVX-512 VNNI, takes fewer channels than one vector holds
@@ -23,9 +24,9 @@ class BatchNorm(keras.layers.BatchNormalization):
 
     Differs from Keras's in its defaults (torch's momentum 0.1 is Keras's 0.9), in the moving variance, which
     takes the unbiased batch variance (n / (n - 1)), and in speed: it is one fused kernel, except for float64
-    and for statistics over several replicas (SyncBatchNorm), which are the default here. Statistics are float32
-    under mixed policies, float64 under float64. As in Keras, trainable = False means inference mode. In a training
-    step that XLA compiles it is `compiled.batch_norm`.
+    and for statistics over several replicas (SyncBatchNorm), which are the default here: `synchronized.batch_norm`.
+    Statistics are float32 under mixed policies, float64 under float64. As in Keras, trainable = False means inference
+    mode. In a training step that XLA compiles it is `compiled.batch_norm`.
 
     Args:
         momentum: moving = momentum * moving + (1 - momentum) * batch.
@@ -52,8 +53,9 @@ class BatchNorm(keras.layers.BatchNormalization):
         if training and alone and compiled.is_compiled():
             outputs, mean, variance = self._compiled(inputs)
         else:
-            fused = alone and inputs.dtype in FUSED_DTYPES and inputs.shape.rank in (2, 4)
-            outputs, mean, variance = (self._fused if fused else self._explicit)(inputs, training)
+            fused = inputs.dtype in FUSED_DTYPES and inputs.shape.rank in (2, 4)
+            kernels = (self._fused if fused else self._explicit) if alone else self._synchronized
+            outputs, mean, variance = kernels(inputs, training)
             outputs = tf.nn.relu(outputs) if self.relu else outputs
         if training:
             self._move(self.moving_mean, mean)
@@ -98,10 +100,9 @@ class BatchNorm(keras.layers.BatchNormalization):
         if training:
             axes = list(range(inputs.shape.rank - 1))
             count = tf.cast(tf.size(inputs) / tf.shape(inputs)[-1], dtype)
-            total, count = self._sum_over_replicas([tf.reduce_sum(inputs, axes), count])
-            mean = total / count
+            mean = tf.reduce_sum(inputs, axes) / count
             # Two passes: the mean of squares minus the square of the mean cancels in float32.
-            [squares] = self._sum_over_replicas([tf.reduce_sum(tf.square(inputs - mean), axes)])
+            squares = tf.reduce_sum(tf.square(inputs - mean), axes)
             variance = squares / count
             unbiased = squares / tf.maximum(count - 1, 1)
         return (inputs - mean) * (tf.math.rsqrt(variance + self.epsilon) * scale) + offset, mean, unbiased
@@ -111,9 +112,11 @@ class BatchNorm(keras.layers.BatchNormalization):
         context = tf.distribute.get_replica_context()
         return context if self.synchronized and context and context.num_replicas_in_sync > 1 else None
 
-    def _sum_over_replicas(self, tensors):
-        context = self._replicas()
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, tensors) if context else tensors
+    def _synchronized(self, inputs, training):
+        dtype = tf.float64 if inputs.dtype == tf.float64 else tf.float32
+        scale, offset, shift, _ = self._parameters(dtype)
+        over = functools.partial(self._replicas().all_reduce, tf.distribute.ReduceOp.SUM)
+        return synchronized.batch_norm(inputs, scale, offset, shift, self.epsilon, over)
 
     def get_config(self):
         return {**super().get_config(), "relu": self.relu}
