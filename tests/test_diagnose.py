@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from simsiam_tf.cli import main as cli
-from simsiam_tf.runs.build import build_backbone, load_images
+from simsiam_tf.runs.build import build_backbone, build_method, load_images
 from simsiam_tf.settings import files
 from small_run import arguments
 
@@ -65,6 +65,16 @@ def test_projections_are_those_of_the_trained_heads(found, trained):
     for figure in ("feature_std", "relative_std", "correlation_strength", "effective_rank"):
         assert each["projections"][figure] == pytest.approx(look[figure], rel=1e-3), figure
     assert len(each["projections"]["singular_values"]) == 16
+
+
+def test_untrained_projections_are_those_of_fresh_heads(found, trained):
+    each, _ = found
+    config = files.read(trained / "config.yaml")
+    frames = np.concatenate(list(load_images(config, "train").batches(32, crop=12)))
+    expected = values(np.asarray(build_method(config).project(frames)))
+    untrained = each["untrained projections"]["singular_values"]
+    np.testing.assert_allclose(untrained, expected, rtol=1e-3, atol=1e-4 * expected[0])
+    assert not np.allclose(untrained, each["projections"]["singular_values"], rtol=0.01)
 
 
 def test_picture(found):

@@ -20,7 +20,7 @@ from simsiam_tf.runs.build import build_backbone, load_images
 from simsiam_tf.runs.folder import RunFolder
 from simsiam_tf.runs.label_free import ROWS, LabelFree, spaced
 from simsiam_tf.runs.labelled import learns_labels
-from simsiam_tf.runs.trained import trained_method
+from simsiam_tf.runs.trained import trained_method, untrained_method
 from simsiam_tf.settings import files
 from simsiam_tf.settings.data import DataSettings
 from simsiam_tf.settings.schema import Config
@@ -46,7 +46,8 @@ class Diagnosis:
     Args:
         name: As pictures and tables call it.
         images: How many were looked at.
-        parts: "features"; of a run also "untrained", those of a fresh encoder of its seed, and "projections".
+        parts: "features"; of a run also "untrained", those of a fresh encoder of its seed, "projections", and
+            "untrained projections", those of a fresh method.
         forecast: Of a run's linear probe, from its training images, like those of the fit; see `evaluation.forecast`.
         missing: Why there are no projections, if they were to be had.
     """
@@ -77,14 +78,18 @@ def of_run(folder: RunFolder, name: str, where: str) -> Diagnosis:
         return Diagnosis(name, len(look.rows), parts, missing="its head is a classifier, which learns from labels")
     try:
         method = trained_method(folder, backbone).method
-        z = look.features(lambda images, training: method.project(images))
-        figures = {"spectrum_auc": spectrum_auc(z)} | collapse_figures(z)
-        parts["projections"] = Part(Spectrum(z).singular_values, figures)
+        parts["projections"] = _projections(look, method)
+        parts["untrained projections"] = _projections(look, untrained_method(folder))
     except InputError as error:
         missing = str(error)
     both = {"encoder": parts["features"].figures, "untrained": parts["untrained"].figures}
     forecast = shipped().forecast(both) if where == "train" else None
     return Diagnosis(name, len(look.rows), parts, forecast, missing)
+
+
+def _projections(look, method):
+    z = look.features(lambda images, training: method.project(images))
+    return Part(Spectrum(z).singular_values, {"spectrum_auc": spectrum_auc(z)} | collapse_figures(z))
 
 
 def of_encoder(file: Path, name: str, where: str, side: int) -> Diagnosis:

@@ -58,11 +58,10 @@ def of_diagnoses(diagnoses) -> dict[str, list[tuple]]:
     for index, each in enumerate(diagnoses):
         colour = {"color": f"C{index % 10}"}
         for key, part in each.parts.items():
-            if key == "untrained":
-                options = colour | {"linestyle": "--", "linewidth": 1}
-                lines["features"].append((f"{each.name}, untrained", part.singular_values, options))
-            else:
-                lines[key].append((each.name, part.singular_values, colour))
+            began = key.startswith("untrained")
+            kind = key.removeprefix("untrained").strip() or "features"
+            options = colour | ({"linestyle": "--", "linewidth": 1} if began else {})
+            lines[kind].append((f"{each.name}, untrained" if began else each.name, part.singular_values, options))
     return lines
 
 

@@ -27,6 +27,14 @@ class Trained:
     batches: int
 
 
+def untrained_method(folder: RunFolder) -> Method:
+    """A fresh method of the run's configuration, as its seed draws it."""
+    config = files.read(folder.config)
+    num_classes = folder.load_classifier().output_shape[-1] if learns_labels(config) else None
+    teacher = load_teacher(config, folder.teacher)
+    return build_method(config, steps_per_epoch=1, num_images=1, num_classes=num_classes, teacher=teacher)
+
+
 def trained_method(folder: RunFolder, backbone) -> Trained:
     """Backbone and heads of a finished run; its targets, queues and banks are new.
 
@@ -36,11 +44,8 @@ def trained_method(folder: RunFolder, backbone) -> Trained:
     Raises:
         InputError: the run has no checkpoint, or its newest is not that of the finished run.
     """
-    config = files.read(folder.config)
+    config, model = files.read(folder.config), untrained_method(folder)
     learned = learns_labels(config)
-    num_classes = folder.load_classifier().output_shape[-1] if learned else None
-    teacher = load_teacher(config, folder.teacher)
-    model = build_method(config, steps_per_epoch=1, num_images=1, num_classes=num_classes, teacher=teacher)
     imported = folder.load_imported(model)
     epoch, batches = (imported.about.get("epoch", 0), imported.batches) if imported else (0, 0)
     checkpoints = folder.checkpoint_folder(1)
