@@ -25,6 +25,8 @@ WORSE = dict.fromkeys(FIGURES, -1) | {"spectrum_auc": 1, "uniformity": 1, "align
 ON_THE_WAY = {
     "features_auc": ("features: AUC", 1),
     "features_rank": ("features: rank", -1),
+    "features_rankme": ("features: RankMe", -1),
+    "features_nesum": ("features: NESum", -1),
     "projections_auc": ("projections: AUC", 1),
     "projections_rank": ("projections: rank", -1),
 }
@@ -84,13 +86,15 @@ def at_the_end(runs):
 def on_the_way(runs):
     """Table: the figures of the spectra of features and projections, as far as this into the run."""
     groups = by_data([run for run in runs if run.epochs and all(name in run.epochs[-1] for name in ON_THE_WAY)])
-    titles, cells = columns(groups)
+    titles, cells = columns({name: some for name, some in groups.items() if some})
+    header = ["after", *(f"{100 * time:.0f} %" for time in TIMES)]
     body = []
-    for name, (title, sign) in ON_THE_WAY.items():
-        for time in TIMES:
-            row = [area([sign * at(run, time)[name] for run in some], some, truth) for some, truth in cells]
-            body.append([f"{title}, {100 * time:.0f} %", *row])
-    return table(["on the way", *titles], body)
+    for heading, (some, truth) in zip(titles, cells, strict=True):
+        body.append([f"**{heading}**", *[""] * len(TIMES)])
+        for name, (title, sign) in ON_THE_WAY.items():
+            row = [area([sign * at(run, time)[name] for run in some], some, truth) for time in TIMES]
+            body.append([title, *row])
+    return table(header, body)
 
 
 def at(run, time):
