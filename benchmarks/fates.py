@@ -16,8 +16,8 @@ from verdicts import RESULTS
 from simsiam_tf.evaluation.verdict import COLLAPSED, CONFIRM, GRACE, HEALTHY
 from simsiam_tf.settings.methods import METHODS
 
-# By data and epochs of the probe: linear accuracy of the untrained encoder and of the usual recipe, means over the seeds
-# of verdicts_* (10 epochs) and stop_gradient_small (100).
+# By data and epochs of the probe, linear accuracy of the untrained encoder and of the usual recipe: means over the
+# seeds of verdicts_* (10 epochs) and stop_gradient_small (100).
 SCALES = {("cifar10", 10): (0.282, 0.413), ("cifar10", 100): (0.297, 0.418), ("digits", 10): (0.414, 0.924)}
 NAMES = {"cifar10": "CIFAR-10", "digits": "digits"}
 COLLAPSE, PARTIAL = "collapse", "partial collapse"
