@@ -66,18 +66,12 @@ def limit(name, value, confirm=CONFIRM):
 
 
 def regression(chosen):
-    """Logistic regression of the three figures of a look, those of a run all as what became of it."""
+    """Logistic regression of the three figures of a look, those of a run all as what became of it: (looks,)."""
     x = np.concatenate([inputs(run) for run in chosen])
     y = np.concatenate([np.full(len(run.looks), run.truth != HEALTHY) for run in chosen])
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(x, y)
 
-    def score(run):
-        values = model.decision_function(inputs(run))
-        return np.array(
-            [values[i - CONFIRM + 1 : i + 1].min() if i >= CONFIRM - 1 else -np.inf for i in range(len(values))]
-        )
-
-    return score
+    return lambda run: model.decision_function(inputs(run))
 
 
 def inputs(run):
@@ -111,7 +105,7 @@ def rules(chosen):
             found[f"{title} {side} {abs(value):.3g}, {looks}"] = limit(name, value, confirm)
     score = regression(chosen)
     value = furthest(score, chosen)
-    found["logistic regression of the three, three looks"] = lambda run: first(run, score(run) > value)
+    found["logistic regression of the three, one look"] = lambda run: first(run, score(run) > value)
     return found
 
 
@@ -154,10 +148,10 @@ def sentence(runs, found):
 
 
 def draw(runs, chosen, found, path):
-    """ROC of each figure within a third of the run, on runs kept apart: collapses, and partial ones."""
+    """ROC of each figure in one look within a third of the run, on runs kept apart: collapses, and partial ones."""
     figure, axes = plt.subplots(1, 2, figsize=(11, 5), sharey=True, layout="constrained")
     score = regression(chosen)
-    curves = {TITLES[name]: lambda run, name=name: run.scores()[name] for name in FIGURES} | {"all three": score}
+    curves = {TITLES[name]: lambda run, name=name: run.scores(1)[name] for name in FIGURES} | {"all three": score}
     for axis, truth in zip(axes, (COLLAPSE, PARTIAL), strict=True):
         for title, of in curves.items():
             worst = {

@@ -22,6 +22,7 @@ from simsiam_tf.evaluation.verdict import COLLAPSED, DIVERGED, HEALTHY, NOT_CONV
 from simsiam_tf.experiments.results import Results, figure
 from simsiam_tf.experiments.statistics import Sample, difference
 from simsiam_tf.experiments.study import Study
+from simsiam_tf.experiments.tables import is_accuracy
 from simsiam_tf.settings import yaml_files
 
 COLUMN = "linear_accuracy"
@@ -72,11 +73,12 @@ def judge(relation, row, other, untrained=(), column=COLUMN):
         row, other: Results of their seeds, None where one is missing.
         untrained: Accuracies of the untrained encoder, which a row that learns has to be above.
     """
-    if not all(row) or not all(other):
+    values = [[run and figure(run, column) for run in some] for some in (row, other)]
+    if any(value is None for some in values for value in some):
         return UNMEASURED, ""
-    ours = Sample.of([figure(run, column) for run in row])
-    found = difference(ours, Sample.of([figure(run, column) for run in other]))
-    factor, form = (100, "+.1f") if column.endswith("accuracy") else (1, "+.3f")
+    ours, theirs = map(Sample.of, values)
+    found = difference(ours, theirs)
+    factor, form = (100, "+.1f") if is_accuracy(column) else (1, "+.3f")
     mean, low, high = (format(factor * each, form) for each in (found.mean, found.low, found.high))
     said = f"{mean} ({low} to {high})"
     if relation in ORDERS:

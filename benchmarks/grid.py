@@ -22,6 +22,7 @@ BATCHES, WIDTHS = (16, 64, 256, 512), (8, 16, 64)
 SIDES = {"cifar": (16, 32, 64), "imagenet": (64, 224)}
 # Multiplications and additions of a view's way forward, width 64: at 32 px with CIFAR's stem, 224 with ImageNet's.
 FORWARD = {"cifar": 1.11e9 / 32**2, "imagenet": 3.64e9 / 224**2}
+HEADS = 2 * (2 * 2048 * 512)  # of the predictor, and of the projector 2 (d^2 + 2048 d), d features
 BLOCK = 2.5e10  # operations of a timed block, half a second of a small network, in whole steps
 PRECISIONS = ("float32", "bfloat16")
 
@@ -39,10 +40,15 @@ def cells(most):
     """[(stem, side, width, batch, operations of a step)], the cheap ones first."""
     every = [(stem, side) for stem, sides in SIDES.items() for side in sides]
     found = [
-        (stem, side, width, batch, 6 * batch * FORWARD[stem] * side**2 * (width / 64) ** 2)
+        (stem, side, width, batch, 6 * batch * (FORWARD[stem] * side**2 * (width / 64) ** 2 + heads(8 * width)))
         for (stem, side), width, batch in itertools.product(every, WIDTHS, BATCHES)
     ]
     return sorted((cell for cell in found if cell[-1] <= most * 1e12), key=lambda cell: cell[-1])
+
+
+def heads(d):
+    """Operations of projector and predictor on d features."""
+    return HEADS + 2 * (d**2 + 2048 * d)
 
 
 def measured(cell, rounds):
@@ -88,7 +94,10 @@ def draw(rows, path):
 def main():
     arguments = parse()
     path = Path(arguments.json)
-    rows = json.loads(path.read_bytes())["cells"] if path.is_file() else []
+    known = json.loads(path.read_bytes()) if path.is_file() else {"cells": []}
+    rows = known["cells"]
+    if rows and known["machine"]["processor"] != record.processor():
+        raise SystemExit(f"json: {path} is of another machine; give another file")
     keys = ("stem", "side", "width", "batch")
     done = {tuple(each[key] for key in keys) for each in rows}
     todo = [cell for cell in cells(arguments.most) if cell[:-1] not in done]

@@ -101,7 +101,7 @@ def at(run, time):
     """The newest epoch with spectra within this share of the run, or the first."""
     last = run.epochs[-1]["epoch"]
     known = [epoch for epoch in run.epochs if "features_auc" in epoch]
-    return ([epoch for epoch in known if epoch["epoch"] <= time * last] or known)[-1]
+    return ([epoch for epoch in known if epoch["epoch"] <= time * last] or known[:1])[-1]
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ def theirs(folder):
 
     torch.manual_seed(0)
     network = timm.create_model("vit_small_patch16_224", pretrained=False).eval()
-    for parameter in network.parameters():
-        if parameter.ndim == 1:
+    for name, parameter in network.named_parameters():
+        if parameter.ndim == 1 or name in ("cls_token", "pos_embed"):
             torch.nn.init.normal_(parameter, parameter.mean().item(), 0.1)
     torch.save(network.state_dict(), folder / "vit.pth")
     pixels = np.load(folder / "images.npy")
@@ -55,6 +55,8 @@ def main():
     parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
     parser.add_argument("--theirs", metavar="FOLDER", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if not (arguments.theirs or arguments.timm):
+        parser.error("--timm: none given; give the Python of an environment with timm")
     if arguments.theirs:
         theirs(arguments.theirs)
         return

@@ -80,7 +80,8 @@ def test_a_run_that_goes_on_writes_nothing_twice_and_every_change_of_the_verdict
 
     def begin(known, step):
         record, monitor = RunRecord(folder.metrics), CollapseMonitor(images, grace_steps=0)
-        record.rows = [{"epoch": epoch + 1, "step": 4 * epoch + 4, "loss": -epoch} for epoch in range(known)]
+        rows = [{"epoch": epoch + 1, "step": 4 * epoch + 4, "loss": -epoch} for epoch in range(known)]
+        record.rows = [row | {"features_nesum": 3.0} for row in rows]
         monitor.looks = [{"step": i + 1, "relative_std": s, **look} for i, s in enumerate(spread[:step])]
         views = ViewImages(images[:2], folder.tensorboard / "views", every=1)
         model.step.assign(step)
@@ -95,10 +96,11 @@ def test_a_run_that_goes_on_writes_nothing_twice_and_every_change_of_the_verdict
     second.finish({"verdict": "collapsed: all of it", "steps": 6})
     shown = events(tmp_path)
     assert [step for step, _ in shown["train", "loss/loss"]] == [4]
+    assert shown["train", "spectrum/features_nesum"] == [(4, 3.0)]
     assert [step for step, _ in shown["train", "collapse/relative_std"]] == [1, 2, 3, 4, 5, 6]
     assert [step for step, _ in shown["views", "views"]] == [0, 4]
     words = [(step, text.decode().split(":")[0]) for step, text in shown["train", "verdict"]]
-    assert words == [(1, "healthy"), (5, "collapsed")]
+    assert words == [(1, "healthy"), (3, "at risk"), (5, "collapsed")]
     assert shown["result", "verdict"] == [(6, b"collapsed: all of it")]
 
 

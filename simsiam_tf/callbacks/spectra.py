@@ -53,26 +53,32 @@ class SpectrumMonitor(keras.callbacks.Callback):
         if self.path and not self.looks and self.path.is_file():
             self.looks = [look for look in read_looks(self.path) if look["step"] <= int(self.model.step.numpy())]
         if not self.looks and not int(self.model.step.numpy()):
-            self.look(0)
+            self._keep(0)
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every == 0 or epoch + 1 == self.params["epochs"]:
             logs.update(self.look(int(self.model.step.numpy())))
 
     def look(self, step):
-        """Keep the spectra at this step; returns their figures for the logs."""
-        outputs = {"features": self.images.features(self.model), "projections": self._project(self.images.batches())}
-        if not all(np.isfinite(each).all() for each in outputs.values()):
+        """Keep the spectra at this step; returns their figures for the logs, none where an output is not finite."""
+        if (kept := self._keep(step)) is None:
             return {}
-        found = {kind: Spectrum(outputs[kind]) for kind in KINDS}
+        features, z = kept
+        known = label_free_figures(features)
+        figures = {f"features_{NAMES.get(name, name)}": value for name, value in known.items() if name != "images"}
+        return figures | {"projections_auc": spectrum_auc(z), "projections_rank": effective_rank(z)}
+
+    def _keep(self, step):
+        """Features (n, d) and the projections' spectrum."""
+        features, z = self.images.features(self.model), self._project(self.images.batches())
+        if not (np.isfinite(features).all() and np.isfinite(z).all()):
+            return None
+        found = {"features": Spectrum(features), "projections": Spectrum(z)}
         values = {kind: spectrum.singular_values for kind, spectrum in found.items()}
         self.looks = [earlier for earlier in self.looks if earlier["step"] < step] + [{"step": step, **values}]
         if self.path:
             self._write()
-        known = label_free_figures(outputs["features"])
-        figures = {f"features_{NAMES.get(name, name)}": value for name, value in known.items() if name != "images"}
-        projections = found["projections"]
-        return figures | {"projections_auc": spectrum_auc(projections), "projections_rank": effective_rank(projections)}
+        return features, found["projections"]
 
     def _write(self):
         arrays = {kind: np.stack([look[kind] for look in self.looks]) for kind in KINDS}

@@ -112,11 +112,11 @@ def outcome(looks: list[dict], epochs: list[dict], cosine: float | None = None, 
 
 
 def _at_the_end(looks, grace):
-    """As `judge`, but nothing will confirm the newest look: a bad one is a risk, and all of only one or two count."""
-    judged, found = judge(looks, grace), severities(looks, grace)
-    if not found or judged.verdict == COLLAPSED or not found[-1].level:
-        return judged
-    return _verdict(found[-1], max(1, min(each.level for each in found)) if len(found) < CONFIRM else 1)
+    """As `judge`, but of only one or two looks nothing will confirm what all of them say."""
+    found = severities(looks, grace)
+    if not 0 < len(found) < CONFIRM or not found[-1].level:
+        return judge(looks, grace)
+    return _verdict(found[-1], max(1, min(each.level for each in found)))
 
 
 @dataclass(frozen=True)

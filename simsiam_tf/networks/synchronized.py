@@ -1,7 +1,8 @@
 """Batch normalisation by the statistics of all replicas (SyncBatchNorm), with one message each way.
 
 Forward, each replica sends how its own mean and squares lie about a common point; on the way back, the two sums that
-the inputs' gradient takes. What is left are TensorFlow's fused kernels, but for float64, which they do not take.
+the inputs' gradient takes. What is left are TensorFlow's fused kernels, but for float64, which they do not take, and
+for the gradient on GPUs.
 """
 
 import tensorflow as tf
@@ -20,13 +21,16 @@ def batch_norm(inputs, scale, offset, shift, epsilon, over):
         and offset are those of this replica's inputs, as those of all other weights.
     """
     moments, normalize, frozen_gradient = _EXPLICIT if scale.dtype == tf.float64 else _FUSED
+    if tf.config.list_logical_devices("GPU"):  # its fused kernel is not deterministic, and refuses to be
+        frozen_gradient = _explicit_gradient
     c, whole = inputs.shape[-1], tf.shape(inputs)
 
     @tf.custom_gradient
     def normalized(x, scale, offset):
         n = tf.cast(tf.size(x) // c, scale.dtype)
         own_mean, own_squares = moments(x, n)
-        away = own_mean - shift
+        away = tf.where(n > 0, own_mean - shift, 0)
+        own_squares = tf.where(n > 1, own_squares, 0)
         total = over(tf.concat([n * away, own_squares + n * tf.square(away), [n]], axis=0))
         away, squares, count = total[:c] / total[-1], total[c:-1], total[-1]
         squares = tf.maximum(squares - count * tf.square(away), 0)
@@ -78,6 +82,7 @@ def _explicit_normalize(x, scale, offset, mean, variance, epsilon):
 
 
 def _explicit_gradient(upstream, x, scale, mean, variance, epsilon):
+    upstream, x = (tf.cast(each, scale.dtype) for each in (upstream, x))
     inverse = tf.math.rsqrt(variance + epsilon)
     d_scale = tf.reduce_sum(upstream * (x - mean), [0, 1, 2]) * inverse
     return upstream * (inverse * scale), d_scale, tf.reduce_sum(upstream, [0, 1, 2])

@@ -17,7 +17,8 @@ from simsiam_tf.runs.projector import write_projector
 
 LOOKED = ("relative_std", "feature_std", "correlation_strength", "effective_rank")
 RUNS = ("train", "validation", "views", "result")
-# How a column of metrics.csv ends, and the group of charts that it is among.
+# How a column of metrics.csv ends, or begins, and the group of charts that it is among.
+BEGINNINGS = {"features_": "spectrum", "projections_": "spectrum"}
 GROUPS = {
     "_accuracy": "accuracy",
     "learning_rate": "learning_rate",
@@ -98,7 +99,8 @@ class EventFiles(keras.callbacks.Callback):
             if column in ("epoch", "step") or (self.monitor and column in LOOKED):
                 continue
             run = "validation" if column.startswith("val_") or column == "knn_accuracy" else "train"
-            group = next((group for ending, group in GROUPS.items() if column.endswith(ending)), "loss")
+            group = next((group for ending, group in GROUPS.items() if column.endswith(ending)), None)
+            group = group or next((group for part, group in BEGINNINGS.items() if column.startswith(part)), "loss")
             self._scalar(run, f"{group}/{column.removeprefix('val_')}", value, row["step"])
         self._flush()
 

@@ -87,7 +87,7 @@ class Watchers:
 def make_watchers(config: Config, model, splits, folder, interrupt: Interrupt, steps_per_epoch: int, workers: Workers):
     """The watchers of this worker; those of another than the first decide what is trained, and when it ends.
 
-    Where labels are learned, held-out ones watch.
+    Where labels are learned, held-out ones watch. Nothing looks for a collapse of what cannot, see `MethodSettings`.
     """
     crop = config.data.image_size
     train = MonitorImages(splits.train, crop=crop)

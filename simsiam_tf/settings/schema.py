@@ -80,11 +80,12 @@ class MonitorSettings(Section):
         knn_epochs: kNN accuracy every so many epochs; 0 switches it off.
         knn_bank: At most this many training images form the neighbour bank.
         linear_probe: Train a linear classifier beside the encoder, on stopped features.
-        collapse_epochs: Look for collapse every so many epochs; auto: 40 to 79 times in a run, within its epochs if
-            they are fewer; 0 switches it off.
+        collapse_epochs: Look for collapse, where targets move, every so many epochs; auto: 40 to 79 times in a run,
+            within its epochs if they are fewer; 0 switches it off.
         collapse_patience: Stop after so many "collapsed" verdicts in a row.
         stop_on_collapse: End a collapsed run with exit code 3.
-        spectrum_epochs: Keep the singular spectra of features and projections every so many epochs; 0 switches it off.
+        spectrum_epochs: Keep the singular spectra of features and projections before the first epoch and every so many;
+            0 switches it off.
         tensorboard: Write event files.
         carbon_intensity: g of CO2 for a kWh here; null: not known. Energy is measured with the extra [energy] only.
     """

@@ -25,7 +25,7 @@ class MethodSettings(Section):
 
     prefix: ClassVar[str] = "method."
     num_views: ClassVar[int] = 2  # a field where it can be chosen
-    can_collapse: ClassVar[bool] = True  # else its targets stand still, and nothing looks for a collapse
+    can_collapse: ClassVar[bool] = True  # else its targets, or classes, stand still: nothing looks for a collapse
     name: str = ""
     weight_average: BelowOne = 0.0
 
