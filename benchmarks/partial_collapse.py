@@ -1,14 +1,10 @@
-"""What tells a partial collapse: each label-free figure at the end of a run, and the features' spectra on the way.
+"""What tells a partial collapse: each label-free figure at the end of a run.
 
-    python benchmarks/partial_collapse.py          puts its tables into docs/collapse.md
+    python benchmarks/partial_collapse.py          puts its table into docs/collapse.md
 
-The runs at the end are those of fates.py that have label-free figures. Those on the way are trained anew with
-spectra:
-
-    simsiam-tf sweep --config STUDY --monitor.spectrum_epochs 1 --results benchmarks/results/spectra
-
-A figure is judged by the area under its ROC curve: the chance that it is worse in a failing run than in a healthy one
-of the same data. 0.5 is no better than a coin, and below it the figure is worse in healthy runs.
+The runs are those of fates.py that have label-free figures. A figure is judged by the area under its ROC curve: the
+chance that it is worse in a failing run than in a healthy one of the same data. 0.5 is no better than a coin, and below
+it the figure is worse in healthy runs.
 """
 
 import forecast
@@ -19,18 +15,8 @@ from verdicts import PAGE, RESULTS, table, write
 from simsiam_tf.evaluation.forecast import FIGURES, PARTS, changes
 from simsiam_tf.evaluation.verdict import HEALTHY
 
-SPECTRA = RESULTS.parent / "spectra"
 # Whether more of a figure is worse.
 WORSE = dict.fromkeys(FIGURES, -1) | {"spectrum_auc": 1, "uniformity": 1, "alignment": 1}
-ON_THE_WAY = {
-    "features_auc": ("features: AUC", 1),
-    "features_rank": ("features: rank", -1),
-    "features_rankme": ("features: RankMe", -1),
-    "features_nesum": ("features: NESum", -1),
-    "projections_auc": ("projections: AUC", 1),
-    "projections_rank": ("projections: rank", -1),
-}
-TIMES = (0.2, 0.4, 0.6, 1.0)
 
 
 def area(scores, runs, truth):
@@ -83,30 +69,6 @@ def at_the_end(runs):
     return table(["at the end", *titles], body)
 
 
-def on_the_way(runs):
-    """Table: the figures of the spectra of features and projections, as far as this into the run."""
-    groups = by_data([run for run in runs if run.epochs and all(name in run.epochs[-1] for name in ON_THE_WAY)])
-    titles, cells = columns({name: some for name, some in groups.items() if some})
-    header = ["after", *(f"{100 * time:.0f} %" for time in TIMES)]
-    body = []
-    for heading, (some, truth) in zip(titles, cells, strict=True):
-        body.append([f"**{heading}**", *[""] * len(TIMES)])
-        for name, (title, sign) in ON_THE_WAY.items():
-            row = [area([sign * at(run, time)[name] for run in some], some, truth) for time in TIMES]
-            body.append([title, *row])
-    return table(header, body)
-
-
-def at(run, time):
-    """The newest epoch with spectra within this share of the run, or the first."""
-    last = run.epochs[-1]["epoch"]
-    known = [epoch for epoch in run.epochs if "features_auc" in epoch]
-    return ([epoch for epoch in known if epoch["epoch"] <= time * last] or known[:1])[-1]
-
-
 if __name__ == "__main__":
-    contents = {
-        "partial at the end": at_the_end(told_by_accuracy(RESULTS)),
-        "partial on the way": on_the_way(told_by_accuracy(SPECTRA)),
-    }
+    contents = {"partial at the end": at_the_end(told_by_accuracy(RESULTS))}
     PAGE.write_text(write(PAGE.read_text(), contents))
