@@ -70,7 +70,6 @@ def regression(chosen):
     x = np.concatenate([inputs(run) for run in chosen])
     y = np.concatenate([np.full(len(run.looks), run.truth != HEALTHY) for run in chosen])
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(x, y)
-
     return lambda run: model.decision_function(inputs(run))
 
 
@@ -142,8 +141,9 @@ def sentence(runs, found):
     rule = found["the monitor: at risk"]
     (caught, n), (part, m), (false, k) = (warned(runs, rule, truth) for truth in (COLLAPSE, PARTIAL, HEALTHY))
     return (
-        f"On runs that chose none of its limits it warned of {caught[2]} of {n} collapses within a third of the run,\n"
-        f"of {part[-1]} of {m} partial ones, most of which it does not see, and of {false[-1]} of {k} healthy runs.\n"
+        f"On other runs than those that its limits were chosen on it warned of {caught[2]} of {n} collapses\n"
+        f"within a third of the run, of {part[-1]} of {m} partial ones, most of which it does not see,\n"
+        f"and of {false[-1]} of {k} healthy runs.\n"
     )
 
 

@@ -29,7 +29,7 @@ FEWEST_LOOKS = 20
 
 @dataclass(frozen=True)
 class Run:
-    """One run: its data, its method, what became of it, all its looks, its epochs, and its label-free figures.
+    """One run: its data, its method, what became of it, all its looks, and its label-free figures.
 
     `shares` are how far each look is into the run.
     """
@@ -38,7 +38,6 @@ class Run:
     method: str
     truth: str
     all_looks: list
-    epochs: list = field(default_factory=list)
     label_free: dict = field(default_factory=dict)
 
     @cached_property
@@ -62,7 +61,7 @@ class Run:
 
 def read():
     """Runs on CIFAR-10 and the digits, told by their accuracy, and on the photographs, by what was done to them."""
-    runs = told_by_accuracy(RESULTS)
+    runs = told_by_accuracy()
     truths = {HEALTHY: HEALTHY, COLLAPSED: COLLAPSE}
     for run in verdicts.read():
         if run.data == "photographs" and verdicts.TRUTH.get(run.row) in truths:
@@ -70,10 +69,10 @@ def read():
     return runs
 
 
-def told_by_accuracy(folder):
-    """Runs with results in this folder, of the networks and data that `SCALES` are of."""
+def told_by_accuracy():
+    """Runs of the networks and data that `SCALES` are of."""
     runs = []
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted(RESULTS.glob("*.json")):
         result = json.loads(path.read_bytes())
         c, figures, looks = result["configuration"], result["figures"], result.get("looks") or []
         data = c["data.name"] or c["data.source"]
@@ -86,6 +85,5 @@ def told_by_accuracy(folder):
             gain = (figures["linear_accuracy"] - low) / (high - low)
             truth = COLLAPSE if gain < 0.25 else PARTIAL if gain < 0.75 else HEALTHY
             if not any(run.all_looks == looks for run in runs):  # the same training, evaluated in two ways
-                kept = result.get("epochs") or [], figures.get("label_free", {})
-                runs.append(Run(NAMES[data], c["method.name"], truth, looks, *kept))
+                runs.append(Run(NAMES[data], c["method.name"], truth, looks, figures.get("label_free", {})))
     return runs

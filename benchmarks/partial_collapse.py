@@ -10,7 +10,7 @@ it the figure is worse in healthy runs.
 import forecast
 from fates import COLLAPSE, NAMES, PARTIAL, told_by_accuracy
 from sklearn.metrics import roc_auc_score
-from verdicts import PAGE, RESULTS, table, write
+from verdicts import PAGE, table, write
 
 from simsiam_tf.evaluation.forecast import FIGURES, PARTS, changes
 from simsiam_tf.evaluation.verdict import HEALTHY
@@ -70,5 +70,5 @@ def at_the_end(runs):
 
 
 if __name__ == "__main__":
-    contents = {"partial at the end": at_the_end(told_by_accuracy(RESULTS))}
+    contents = {"partial at the end": at_the_end(told_by_accuracy())}
     PAGE.write_text(write(PAGE.read_text(), contents))

@@ -74,6 +74,16 @@ def test_the_monitor_among_the_rules_on_runs_that_chose_none():
     assert set(FIGURES) == {"relative_std", "correlation_strength", "effective_rank"}
 
 
+def test_the_monitors_variant_is_chosen_without_the_runs_kept_apart():
+    """The earliest that warns of as few healthy runs as three looks and a rank below 5 do, its rule before."""
+    chosen, _ = early_warning.parts(read())
+    tried = {(rank, looks): early_warning.variant(rank, looks) for rank in (4, 5) for looks in (1, 2, 3)}
+    alarms = {name: early_warning.warned(chosen, rule, HEALTHY)[0][-1] for name, rule in tried.items()}
+    caught = {name: early_warning.warned(chosen, rule, COLLAPSE)[0] for name, rule in tried.items()}
+    fit = [name for name in tried if alarms[name] <= alarms[5, 3]]
+    assert max(fit, key=lambda name: (caught[name], -alarms[name])) == (4, 1)
+
+
 def test_the_page_has_the_tables_of_the_committed_runs():
     """`python benchmarks/early_warning.py` makes them anew."""
     runs = read()

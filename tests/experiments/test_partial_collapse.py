@@ -19,4 +19,4 @@ def test_the_area_is_the_chance_of_being_worse_than_a_healthy_run():
 def test_the_page_has_the_tables_of_the_committed_runs():
     """`python benchmarks/partial_collapse.py` makes them anew."""
     page = partial_collapse.PAGE.read_text()
-    assert partial_collapse.at_the_end(told_by_accuracy(partial_collapse.RESULTS)) in page
+    assert partial_collapse.at_the_end(told_by_accuracy()) in page
