@@ -1,7 +1,8 @@
 """Twenty steps on one and on two devices, in a process of its own: logical devices come before TensorFlow's start.
 
 python tests/replicas.py FILE writes {run/place: array} for the runs "one", "two", "halves" (one device whose BatchNorm
-sees each half of the batch by itself), "two_unsynchronized".
+sees each half of the batch by itself), "two_unsynchronized", "calls" (two, three steps a call);
+and "ends", how many steps two devices take of four batches whose number nobody knows, by steps a call.
 """
 
 import os
@@ -34,7 +35,7 @@ def backbone(synchronized):
     return keras.Model(images, keras.layers.GlobalAveragePooling2D()(x))
 
 
-def make(workers, synchronized=True):
+def make(workers, synchronized=True, per_execution=1):
     keras.utils.clear_session(free_memory=False)  # the same names in every run
     with workers.strategy.scope():
         augmenter = recipe("none", image_size=12, min_area=0.3, flip=0.5)  # others take seconds to compile
@@ -44,17 +45,17 @@ def make(workers, synchronized=True):
             if isinstance(layer, BatchNorm):
                 layer.synchronized = synchronized
         settings = {"learning_rate": 0.5, "batch_size": BATCH, "epochs": 4, "weight_decay": 5e-4, "warmup_epochs": 1}
-        model.compile(make_optimizer(model, STEPS // 4, **settings))
+        model.compile(make_optimizer(model, STEPS // 4, **settings), steps_per_execution=per_execution)
     return model
 
 
-def train(workers, synchronized=True):
+def train(workers, synchronized=True, per_execution=1):
     """Every variable and the loss and probe accuracy of each epoch."""
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (85, 14, 14, 3), dtype=np.uint8)
     labels, sizes = generator.integers(0, 4, 85), generator.integers(8, 15, (85, 2)).astype(np.int32)
     images = ArrayImages(images, labels=labels, sizes=sizes)
-    model, probe, history = make(workers, synchronized), LinearProbe(4), []
+    model, probe, history = make(workers, synchronized, per_execution), LinearProbe(4), []
     keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: history.append(dict(logs)))
 
     def batches(part, parts):
@@ -84,6 +85,13 @@ def diverged_at(workers):
     return [copy.numpy() for copy in workers.strategy.experimental_local_results(model.diverged_at.value)]
 
 
+def steps_of_unknown(workers, per_execution):
+    model = make(workers, per_execution=per_execution)
+    images = np.zeros((4 * BATCH, 12, 12, 3), np.uint8)
+    model.fit(tf.data.Dataset.from_tensor_slices(images).batch(BATCH).filter(lambda batch: True), verbose=0)
+    return int(model.step.numpy())
+
+
 fused = BatchNorm._fused
 
 if __name__ == "__main__":
@@ -91,7 +99,9 @@ if __name__ == "__main__":
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     one, two = Workers(), Workers("mirrored")
     runs = {"one": train(one), "two": train(two), "two_unsynchronized": train(two, synchronized=False)}
+    runs["calls"] = train(two, per_execution=3)
     runs["diverged"] = {"at": np.array(diverged_at(two))}
+    runs["ends"] = {str(each): np.array(steps_of_unknown(two, each)) for each in (1, 3)}
     BatchNorm._fused = halves
     runs["halves"] = train(one, synchronized=False)
     np.savez(sys.argv[1], **{f"{run}/{name}": array for run, arrays in runs.items() for name, array in arrays.items()})

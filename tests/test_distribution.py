@@ -55,6 +55,16 @@ def test_without_synchronisation_each_device_normalises_its_part(runs):
     assert max(differences(runs["one"], runs["two_unsynchronized"]).values()) > 1e-3
 
 
+def test_several_steps_a_call_train_the_weights_of_one_a_call(runs):
+    """Five steps an epoch, as three and two; what the last call of an epoch gives are its logs."""
+    assert max(differences(runs["two"], runs["calls"]).values()) == 0
+
+
+@pytest.mark.parametrize("per_execution", ["1", "3"])
+def test_two_devices_take_a_dataset_of_unknown_length_to_its_end(runs, per_execution):
+    assert runs["ends"][per_execution] == 4
+
+
 def test_every_device_knows_that_one_has_diverged(runs):
     np.testing.assert_array_equal(runs["diverged"]["at"], [0, 0])
 

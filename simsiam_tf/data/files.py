@@ -13,7 +13,7 @@ from simsiam_tf.atomic import replacing
 from simsiam_tf.data.decode import UnreadableImage, check_header, read_images, read_square
 from simsiam_tf.data.images import ImageSet
 from simsiam_tf.data.loading import CHUNK, Kept
-from simsiam_tf.data.remembered import MANY, Remembered
+from simsiam_tf.data.remembered import AT_ONCE, MANY, Remembered
 from simsiam_tf.data.renderings import placed, to_frame, to_whole
 from simsiam_tf.errors import InputError
 
@@ -93,13 +93,14 @@ class FileImages(ImageSet):
         known = sides is not None and sides.shape == (len(self),)
         sides, bad = sides if known else np.zeros(len(self), np.int32), {}
         rows = np.flatnonzero(sides == 0)
-        for row, found in self._each(self._attempt(self._header), "checking", rows):
+        looked_at = self._each(self._attempt(self._header), "checking", rows)
+        for count, (row, found) in enumerate(looked_at, start=1):
             if isinstance(found, UnreadableImage):
                 bad[row] = found
             else:
                 sides[row] = found
-        if kept and len(rows) > len(bad):
-            kept.write(sides=sides)
+            if kept and count > len(bad) and (count % AT_ONCE == 0 or count == len(rows)):
+                kept.write(sides=sides)  # what is cut off goes on from there
         return sides, bad
 
     def _header(self, row):

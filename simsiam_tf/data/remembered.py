@@ -13,6 +13,7 @@ from simsiam_tf.errors import InputError
 
 log = logging.getLogger("simsiam_tf.data")
 MANY = 10_000  # images: what takes longer to find out about so many than to read from the cache is kept
+AT_ONCE = 100_000  # images that are looked at between two times that what is known is kept
 
 
 def cache_folder():

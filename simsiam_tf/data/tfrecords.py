@@ -14,6 +14,7 @@ from simsiam_tf.data.decode import UnreadableImage, first_line
 from simsiam_tf.data.files import FileImages
 from simsiam_tf.data.loading import Kept, RawImages
 from simsiam_tf.data.record_index import UNKNOWN, RecordIndex
+from simsiam_tf.data.remembered import AT_ONCE
 from simsiam_tf.errors import InputError
 
 
@@ -163,10 +164,11 @@ class RecordImages(FileImages):
     def _read_labels(self):
         rows = self._rows[self.ids.astype(np.int64)]
         unknown = np.flatnonzero(self._index.labels[rows] == UNKNOWN)
-        for place, label in self._each(lambda place: self._label(self.ids[place]), "reading labels of", unknown):
+        found = self._each(lambda place: self._label(self.ids[place]), "reading labels of", unknown)
+        for count, (place, label) in enumerate(found, start=1):
             self._index.labels[rows[place]] = label
-        if len(unknown):
-            self._index.keep()
+            if count % AT_ONCE == 0 or count == len(unknown):  # an interrupted reading goes on from there
+                self._index.keep()
         return self._index.labels[rows]
 
     def measured(self):

@@ -77,6 +77,7 @@ def make_function(model, step):
 
     one = tf.function(one, reduce_retracing=True)
     several = tf.function(_several(one, one_step), reduce_retracing=True)
+    alone = model.distribute_strategy.num_replicas_in_sync == 1
 
     def function(block):
         batches, count, surely = block if isinstance(block, Block) else Block(block, model.steps_per_execution)
@@ -85,16 +86,32 @@ def make_function(model, step):
             if not logs:
                 raise StopIteration
             return logs[-1]
-        if model.steps_per_execution == 1 and surely:
-            return one(batches)
-        with tf.device(HOST):
-            count = tf.constant(count)  # the call itself has to be outside: its variables are on the GPU
-        taken, logs = several(batches, count)
+        if surely and (not alone or model.steps_per_execution == 1):
+            return [one(batches) for _ in range(count)][-1]  # calls, too, wait for nothing
+        if not alone:
+            taken, logs = _in_turn(one_step, batches, count)
+        else:
+            with tf.device(HOST):
+                count = tf.constant(count)  # the call itself has to be outside: its variables are on the GPU
+            taken, logs = several(batches, count)
         if not int(taken):
             raise StopIteration
         return logs
 
     return function
+
+
+def _in_turn(one_step, batches, count):
+    """What `_several` gives, for several devices: TensorFlow 2.21 cannot run a loop of a graph around their step ("You
+    must feed a value for placeholder tensor").
+    """
+    logs = None
+    for taken in range(count):
+        batch = batches.get_next_as_optional()
+        if not batch.has_value():  # a call that finds out for itself has counted a step by then
+            return taken, logs
+        logs = one_step(batch.get_value())
+    return count, logs
 
 
 def _several(one, one_step):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf.evaluation.features import Extractor
+from simsiam_tf.evaluation.features import Extractor, full_float32
 from simsiam_tf.evaluation.forecast import shipped
 from simsiam_tf.evaluation.label_free import label_free_figures
 from simsiam_tf.methods.views import TEST_STREAM, Views
@@ -30,9 +30,9 @@ class LabelFree:
         augmenter = build_augmenter(config)
         first = augmenter[0] if isinstance(augmenter, list) else augmenter
         some = next(images.take(spaced(len(images), IMAGES)).batches(IMAGES))
-        self.views = [
-            view.numpy() for view in Views([first] * VIEWS).draw(tf.constant(some), config.seed, 0, TEST_STREAM)
-        ]
+        with full_float32():  # as in training; a GPU's TF32 would draw other pixels
+            views = Views([first] * VIEWS).draw(tf.constant(some), config.seed, 0, TEST_STREAM)
+            self.views = [view.numpy() for view in views]
 
     def features(self, network):
         """What a network makes of its images, (n, d)."""

@@ -112,12 +112,12 @@ class Workers:
             )
         own_keys = marked(config, "own")
         settings = [(key, value) for key, value in files.flat(config).items() if key not in own_keys]
-        settings += [keras.config.dtype_policy().name, len(tf.config.list_physical_devices("GPU"))]
+        settings += [keras.config.dtype_policy().name, len(tf.config.list_physical_devices("GPU")), images.side]
         own = np.array([zlib.crc32(repr(settings).encode()), len(images), zlib.crc32(images.fingerprint())])
         if self.anywhere((self.from_chief(own) != own).any()):
             raise InputError(
                 "training.distribution: the workers do not have the same settings, GPUs and training images; give all "
-                "the same command, and data with the same names"
+                "the same command, and data with the same names and sizes"
             )
 
     def wait(self):

@@ -66,6 +66,24 @@ def test_headers_are_remembered_as_long_as_the_names_stay(photo_folder, monkeypa
     assert sorted(seen) == ["1.png", "2.png", "3.png", "4.png"]
 
 
+def test_looking_at_headers_goes_on_where_it_was_cut_off(photo_folder, monkeypatch):
+    root, check = photo_folder("0.png", "1.png", "2.png", "3.png"), files.check_header
+    monkeypatch.setattr(files, "AT_ONCE", 2)
+
+    def killed(path):
+        if path.name == "3.png":
+            raise KeyboardInterrupt
+        return check(path)
+
+    with monkeypatch.context() as once:
+        once.setattr(files, "check_header", killed)
+        with pytest.raises(KeyboardInterrupt):
+            load(root, image_size=64, memory_limit_gb=0)
+    seen = opened(monkeypatch)
+    assert len(load(root, image_size=64, memory_limit_gb=0).train) == 4
+    assert sorted(seen) == ["2.png", "3.png"]
+
+
 def test_few_are_looked_at_each_time(photo_folder, monkeypatch, cache):
     root, seen = photo_folder("0.png", "1.png"), opened(monkeypatch)
     for _ in range(2):

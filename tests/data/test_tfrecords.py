@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from simsiam_tf import data
-from simsiam_tf.data import record_index
+from simsiam_tf.data import record_index, tfrecords
 from simsiam_tf.data.decode import read_square
 from simsiam_tf.data.tfrecords import RecordImages
 from simsiam_tf.errors import InputError
@@ -191,6 +191,27 @@ def test_labels_are_read_once_for_all_processes(prepared, tmp_path, monkeypatch)
         read.clear()
         assert data.load("tfds", **arguments).train.labels.tolist() == [0, 1, 1, 0, 1, 0]
         assert len(read) == further
+
+
+def test_a_reading_of_labels_that_is_cut_off_goes_on(prepared, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(record_index, "MANY", 1)
+    monkeypatch.setattr(tfrecords, "AT_ONCE", 2)
+    path, _ = prepared("cut_off", (4, 4, 3), [(4, 4)] * 6, [0, 1, 1, 0, 1, 0])
+    arguments = {"name": "cut_off", "path": path, "image_size": 4, "test_split": None, "memory_limit_gb": 0}
+    read, label = [], RecordImages._label
+
+    def killed_at_the_sixth(self, name):
+        if name == "5" and not read:
+            raise KeyboardInterrupt
+        return label(self, name)
+
+    monkeypatch.setattr(RecordImages, "_label", killed_at_the_sixth)
+    with pytest.raises(KeyboardInterrupt):
+        assert data.load("tfds", **arguments).train.labels is None
+    monkeypatch.setattr(RecordImages, "_label", lambda self, name: (read.append(name), label(self, name))[1])
+    assert data.load("tfds", **arguments).train.labels.tolist() == [0, 1, 1, 0, 1, 0]
+    assert read == ["4", "5"]
 
 
 def test_withheld_labels_count_as_none(prepared):
