@@ -8,6 +8,7 @@ from importlib import import_module
 from simsiam_tf import cuda as _cuda
 from simsiam_tf.settings.methods import METHODS as _SETTINGS
 
+_cuda.preload()  # here, so that whatever is imported of this package finds the GPU
 _HOME = {settings.__name__.removesuffix("Settings"): "methods" for settings in _SETTINGS.values()} | {
     "METHODS": "methods",
     "KNNMonitor": "callbacks",
@@ -28,7 +29,6 @@ __all__ = [*_HOME]
 def __getattr__(name):
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    _cuda.preload()
     home = import_module(f"{__name__}.{_HOME[name]}")
     return home if name == "backbones" else getattr(home, name)
 

@@ -4,7 +4,6 @@ import ctypes
 import functools
 import logging
 import os
-import sys
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,13 +15,12 @@ log = logging.getLogger("simsiam_tf.cuda")
 
 
 def preload() -> None:
-    """Open the cuSOLVER of NVIDIA's wheels, before TensorFlow is imported.
+    """Open the cuSOLVER of NVIDIA's wheels, before TensorFlow looks for GPUs.
 
     TensorFlow 2.21 opens libcusolver.so.11 by its name alone, without the wheel's folder in its search path, and takes
-    no GPU if that fails. A library that is open already is found by its name.
+    no GPU if that fails. A library that is open already is found by its name. TensorFlow may have been imported by
+    then: it looks for GPUs when it is first asked for devices.
     """
-    if "tensorflow" in sys.modules:
-        return
     with suppress(ImportError, OSError):
         found = find_spec("nvidia.cusolver")
         for folder in found.submodule_search_locations if found else ():

@@ -1,8 +1,10 @@
 """Twenty steps on one and on two devices, in a process of its own: logical devices come before TensorFlow's start.
 
 python tests/replicas.py FILE writes {run/place: array} for the runs "one", "two", "halves" (one device whose BatchNorm
-sees each half of the batch by itself), "two_unsynchronized", "calls" (two, three steps a call);
-and "ends", how many steps two devices take of four batches whose number nobody knows, by steps a call.
+sees each half of the batch by itself), "two_unsynchronized", "compiled" (the same by XLA), "calls" (two, three steps a
+call), "scaled_one" and "scaled_two" (with a loss scale). Beside them "refused", why XLA compiles no synchronized
+BatchNorm, "ends", how many steps two devices take of four batches whose number nobody knows, by steps a call, and what
+images that are not finite do: "diverged" and "overflow".
 """
 
 import os
@@ -16,6 +18,7 @@ import tensorflow as tf
 
 from simsiam_tf import LinearProbe, SimSiam, make_optimizer, recipe
 from simsiam_tf.data import ArrayImages, training_batches
+from simsiam_tf.errors import InputError
 from simsiam_tf.networks.layers import BatchNorm
 from simsiam_tf.runs.workers import Workers
 
@@ -35,7 +38,7 @@ def backbone(synchronized):
     return keras.Model(images, keras.layers.GlobalAveragePooling2D()(x))
 
 
-def make(workers, synchronized=True, per_execution=1):
+def make(workers, synchronized=True, per_execution=1, jit=False, loss_scale=None):
     keras.utils.clear_session(free_memory=False)  # the same names in every run
     with workers.strategy.scope():
         augmenter = recipe("none", image_size=12, min_area=0.3, flip=0.5)  # others take seconds to compile
@@ -45,17 +48,20 @@ def make(workers, synchronized=True, per_execution=1):
             if isinstance(layer, BatchNorm):
                 layer.synchronized = synchronized
         settings = {"learning_rate": 0.5, "batch_size": BATCH, "epochs": 4, "weight_decay": 5e-4, "warmup_epochs": 1}
-        model.compile(make_optimizer(model, STEPS // 4, **settings), steps_per_execution=per_execution)
+        optimizer = make_optimizer(model, STEPS // 4, **settings)
+        if loss_scale:  # as Keras does for float16
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer, loss_scale, dynamic_growth_steps=7)
+        model.compile(optimizer, steps_per_execution=per_execution, jit_compile=jit)
     return model
 
 
-def train(workers, synchronized=True, per_execution=1):
+def train(workers, synchronized=True, **options):
     """Every variable and the loss and probe accuracy of each epoch."""
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (85, 14, 14, 3), dtype=np.uint8)
     labels, sizes = generator.integers(0, 4, 85), generator.integers(8, 15, (85, 2)).astype(np.int32)
     images = ArrayImages(images, labels=labels, sizes=sizes)
-    model, probe, history = make(workers, synchronized, per_execution), LinearProbe(4), []
+    model, probe, history = make(workers, synchronized, **options), LinearProbe(4), []
     keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: history.append(dict(logs)))
 
     def batches(part, parts):
@@ -64,7 +70,10 @@ def train(workers, synchronized=True, per_execution=1):
     stream = workers.batches(batches)
     model.fit(stream, steps_per_epoch=STEPS // 4, epochs=4, verbose=0, shuffle=False, callbacks=[probe, keep])
     variables = model.weights + model.optimizer.variables + probe.variables
-    arrays = {f"{i:03d} {v.path}": tf.convert_to_tensor(v).numpy() for i, v in enumerate(variables)}
+    # The average has the backbone's; a loss scale is before the optimizer's where that is built within it.
+    paths = [v.path.removeprefix("loss_scale_optimizer/") for v in variables]
+    names = [f"{path} {paths[:i].count(path)}" for i, path in enumerate(paths)]
+    arrays = {name: tf.convert_to_tensor(v).numpy() for name, v in zip(names, variables, strict=True)}
     return arrays | {name: np.array([float(logs[name]) for logs in history]) for name in ("loss", "probe_accuracy")}
 
 
@@ -76,13 +85,33 @@ def halves(self, inputs, training):
     return tf.concat([first, second], axis=0), mean, variance
 
 
-def diverged_at(workers):
-    """The step that the model notes when only the last image of every batch is not finite, in each replica."""
-    model = make(workers, synchronized=False)
+def broken(workers, **options):
+    """A model after a step on a batch whose last image alone is not finite, and its kernels before."""
+    model = make(workers, synchronized=False, **options)
+    before = [each.numpy() for each in model.trainable_variables]
     images = np.random.default_rng(0).uniform(0, 255, (BATCH, 12, 12, 3)).astype("float32")
     images[-1] = np.nan
     model.fit(tf.data.Dataset.from_tensors(images).repeat(), steps_per_epoch=1, verbose=0, shuffle=False)
-    return [copy.numpy() for copy in workers.strategy.experimental_local_results(model.diverged_at.value)]
+    return model, before
+
+
+def copies(workers, variable):
+    """Its value in each replica."""
+    return np.array([copy.numpy() for copy in workers.strategy.experimental_local_results(variable.value)])
+
+
+def overflow(workers):
+    """The loss scale in each replica after it, and how far any of them has moved a weight."""
+    model, before = broken(workers, loss_scale=64.0)
+    moved = [np.abs(copies(workers, v) - old).max() for v, old in zip(model.trainable_variables, before, strict=True)]
+    return {"scale": copies(workers, model.optimizer.dynamic_scale), "moved": np.max(moved)}
+
+
+def refused(workers):
+    try:
+        train(workers, jit=True)
+    except InputError as error:
+        return str(error)
 
 
 def steps_of_unknown(workers, per_execution):
@@ -100,7 +129,11 @@ if __name__ == "__main__":
     one, two = Workers(), Workers("mirrored")
     runs = {"one": train(one), "two": train(two), "two_unsynchronized": train(two, synchronized=False)}
     runs["calls"] = train(two, per_execution=3)
-    runs["diverged"] = {"at": np.array(diverged_at(two))}
+    runs |= {"scaled_one": train(one, loss_scale=1024.0), "scaled_two": train(two, loss_scale=1024.0)}
+    runs["diverged"] = {"at": copies(two, broken(two)[0].diverged_at)}
+    runs["overflow"] = overflow(two)
+    runs["compiled"] = train(two, synchronized=False, jit=True)
+    runs["refused"] = {"why": np.array(refused(two))}
     runs["ends"] = {str(each): np.array(steps_of_unknown(two, each)) for each in (1, 3)}
     BatchNorm._fused = halves
     runs["halves"] = train(one, synchronized=False)

@@ -84,6 +84,10 @@ def test_an_option_wins_over_the_file_wherever_it_stands(arguments):
         (["--augmentation.recipe", "vivid"], "augmentation.recipe: vivid .* give cifar10 or .* or none"),
         (["--backbone.name", "vgg"], "backbone.name: vgg .* give one of resnet18, resnet34, resnet50, vit_small"),
         (["--training.jit_compile", "true"], "training.jit_compile: true .* training.deterministic false"),
+        (
+            ["--training.jit_compile=true", "--training.deterministic=false", "--training.distribution=mirrored"],
+            "training.jit_compile: true, .* training.sync_batch_norm false",
+        ),
         (["--augmentation.flip", "2"], "augmentation.flip: 2.0 .* from 0 to 1"),
         (["--evaluation.fractions", "[0]"], r"evaluation.fractions: \[0.0\] .* above 0 to 1"),
         (["--evaluation.fractions", "[]"], r"evaluation.fractions: \[\] is empty; give a share"),

@@ -65,6 +65,20 @@ def test_two_devices_take_a_dataset_of_unknown_length_to_its_end(runs, per_execu
     assert runs["ends"][per_execution] == 4
 
 
+def test_two_devices_compiled_each_by_itself_train_as_uncompiled(runs):
+    assert max(differences(runs["two_unsynchronized"], runs["compiled"]).values()) < 1e-5
+    assert "BatchNorm over all of them" in str(runs["refused"]["why"])
+
+
+def test_a_loss_scale_is_kept_over_devices(runs):
+    """It doubles after each seven steps; an overflow in one device halves it, and nobody takes the step."""
+    found = differences(runs["scaled_one"], runs["scaled_two"])
+    assert max(found.values()) < 1e-5, max(found.items(), key=lambda item: item[1])
+    assert runs["scaled_two"]["dynamic_scale 0"] == 4096
+    assert runs["overflow"]["scale"].tolist() == [32, 32]
+    assert runs["overflow"]["moved"] == 0
+
+
 def test_every_device_knows_that_one_has_diverged(runs):
     np.testing.assert_array_equal(runs["diverged"]["at"], [0, 0])
 

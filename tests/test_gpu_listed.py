@@ -35,8 +35,8 @@ def driver(tmp_path_factory):
     ("before", "listed"),
     [
         ("", "[]"),  # what `preload` is for; a TensorFlow that lists the GPU here needs it no more
-        ("from simsiam_tf import cuda; cuda.preload()", "['/physical_device:GPU:0']"),
-        ("import simsiam_tf; simsiam_tf.METHODS", "['/physical_device:GPU:0']"),
+        ("import simsiam_tf", "['/physical_device:GPU:0']"),
+        ("import tensorflow, keras; from simsiam_tf.errors import InputError", "['/physical_device:GPU:0']"),
     ],
 )
 def test_tensorflow_lists_the_gpu_with_cusolver_preloaded(driver, before, listed):

@@ -43,6 +43,7 @@ train() {
 check() {
     "$PYTHON" - <<'PYTHON'
 import os
+import simsiam_tf  # opens what TensorFlow does not find
 import tensorflow as tf
 gpus = tf.config.list_physical_devices("GPU")
 print([tf.config.experimental.get_device_details(gpu) for gpu in gpus])

@@ -7,8 +7,6 @@ import os
 import sys
 from contextlib import contextmanager, suppress
 
-from simsiam_tf.cuda import preload
-
 # Keras and keras-cv import these where they are installed, for what is not used here: two fifths of all imports' time.
 NOT_NEEDED = ("torch", "sklearn")
 
@@ -21,7 +19,6 @@ def quiet_tensorflow() -> None:
     TensorFlow takes by itself on CPUs with AVX-512, are asked for on all: without, the operations of a step took twice
     as long (docs/guide.md, Precision and devices).
     """
-    preload()
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with _left_out(*NOT_NEEDED):
         _import_quietly()

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import tensorflow as tf
 from keras.src.backend.tensorflow.trainer import reduce_per_replica
 
+from simsiam_tf.errors import InputError
+
 HOST = "CPU:0"
 ITERATORS = tf.data.Iterator | tf.distribute.DistributedIterator
 
@@ -67,8 +69,9 @@ def make_function(model, step):
         outputs = model.distribute_strategy.run(step, args=(data,))
         return reduce_per_replica(outputs, model.distribute_strategy, reduction="auto")
 
+    alone = model.distribute_strategy.num_replicas_in_sync == 1
     if not model.run_eagerly:
-        one_step = tf.function(one_step, reduce_retracing=True, jit_compile=model.jit_compile)
+        one_step = tf.function(one_step, reduce_retracing=True, jit_compile=model.jit_compile and alone)
     one_step = model._autoconvert_optionals(one_step)
 
     @tf.autograph.experimental.do_not_convert
@@ -77,7 +80,6 @@ def make_function(model, step):
 
     one = tf.function(one, reduce_retracing=True)
     several = tf.function(_several(one, one_step), reduce_retracing=True)
-    alone = model.distribute_strategy.num_replicas_in_sync == 1
 
     def function(block):
         batches, count, surely = block if isinstance(block, Block) else Block(block, model.steps_per_execution)
@@ -99,6 +101,28 @@ def make_function(model, step):
         return logs
 
     return function
+
+
+def compiled_on_one_replica(compute):
+    """What `compute()` gives, compiled by XLA for the replica in whose context this is called.
+
+    Raises:
+        InputError: it asks the other replicas for something, which XLA cannot compile.
+    """
+    refusal = InputError(
+        "jit_compile: True, but on several devices XLA compiles only what each computes by itself, and BatchNorm over "
+        "all of them (training.sync_batch_norm), MoCo's shuffling and losses over a whole batch are not; give False"
+    )
+    function = tf.function(compute, jit_compile=True, autograph=False)
+    try:
+        operations = function.get_concrete_function().graph.get_operations()
+    except RuntimeError as error:
+        if "merge_call" not in str(error):  # how the devices of one process meet
+            raise
+        raise refusal from error
+    if any(each.type.startswith("Collective") for each in operations):  # how processes do
+        raise refusal
+    return function()
 
 
 def _in_turn(one_step, batches, count):

@@ -9,7 +9,7 @@ from keras.src.trainers.data_adapters.data_adapter_utils import unpack_x_y_sampl
 from simsiam_tf.cuda import trains_compiled
 from simsiam_tf.errors import InputError
 from simsiam_tf.methods.inputs import check_compiled, check_images, check_labels
-from simsiam_tf.methods.loop import cut_into_blocks, make_function
+from simsiam_tf.methods.loop import compiled_on_one_replica, cut_into_blocks, make_function
 from simsiam_tf.methods.views import TEST_STREAM, TRAIN_STREAM
 from simsiam_tf.networks.compiled import compiled
 
@@ -45,13 +45,13 @@ class TrainStep(keras.Model):
     def train_step(self, data):
         batch = _as_batch(data)
         replicas = self.distribute_strategy.num_replicas_in_sync
-        if replicas > 1 and isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            raise InputError("training.precision: float16's loss scale is not kept over replicas; give bfloat16")
         views = self.draw_views(batch.images, self.step, TRAIN_STREAM, batch.sizes)
         if self.micro_batches == 1:
             outputs, loss, gradients = self._gradients(views, batch, replicas)
         else:
             outputs, loss, gradients = self._accumulated(views, batch, replicas)
+        if replicas > 1 and isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            gradients = _overflowing_alike(gradients)
         self.optimizer.apply(gradients, self.trainable_variables)
         self._note_divergence(loss, gradients)
         self.after_step(outputs, batch)
@@ -66,11 +66,17 @@ class TrainStep(keras.Model):
 
     def _gradients(self, views, batch, shares):
         """Outputs, loss, and the gradients of loss / shares."""
-        with tf.GradientTape() as tape, compiled(self.jit_compile):
-            outputs = self.forward(views, training=True)
-            loss = self.objective(outputs, batch)
-            scaled_loss = self.optimizer.scale_loss(loss / shares)
-        return outputs, loss, tape.gradient(scaled_loss, self.trainable_variables)
+
+        def compute():
+            with tf.GradientTape() as tape, compiled(self.jit_compile):
+                outputs = self.forward(views, training=True)
+                loss = self.objective(outputs, batch)
+                scaled_loss = self.optimizer.scale_loss(loss / shares)
+            return outputs, loss, tape.gradient(scaled_loss, self.trainable_variables)
+
+        if not (self.jit_compile and self.distribute_strategy.num_replicas_in_sync > 1):
+            return compute()
+        return compiled_on_one_replica(compute)
 
     def _accumulated(self, views, batch, replicas):
         """The same, the batch taken in parts one after the other, so that only one part's activations are kept.
@@ -136,14 +142,14 @@ class TrainStep(keras.Model):
 
     def _resolve_auto_jit_compile(self):
         # Keras would compile on CPUs, too, where XLA runs a ResNet-18 step at 0.6 of the plain graph's speed. A step
-        # on several replicas is one graph over their devices, which XLA does not compile.
+        # on several replicas is one graph over their devices, of which XLA compiles only what each does by itself.
         alone = self.distribute_strategy.num_replicas_in_sync == 1
         gpu = bool(tf.config.list_physical_devices("GPU"))
         return alone and gpu and trains_compiled() and super()._resolve_auto_jit_compile()
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         # The networks are built; Keras would draw a batch from the input for it, and sum that over all hosts.
-        if self.distribute_strategy.num_replicas_in_sync > 1:
+        if self.distribute_strategy.num_replicas_in_sync > 1 and not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
         if iterator is not None:
@@ -159,6 +165,15 @@ class TrainStep(keras.Model):
 
     def _make_function(self, step_function):
         return make_function(self, step_function)
+
+
+def _overflowing_alike(gradients):
+    """NaN in every replica where they are not finite in one, so that all skip the step and keep one loss scale."""
+    total = tf.add_n([tf.reduce_sum(tf.cast(each, tf.float32)) for each in gradients if each is not None])
+    broken = tf.cast(~tf.math.is_finite(total), tf.float32)
+    broken = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, broken)
+    added = tf.where(broken > 0, float("nan"), 0.0)
+    return [each if each is None else each + tf.cast(added, each.dtype) for each in gradients]
 
 
 def _sum(a, b):

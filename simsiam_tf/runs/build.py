@@ -149,7 +149,7 @@ def compile_method(model, config: Config, steps_per_epoch: int) -> None:
     optimizer = make_optimizer(model, steps_per_epoch, **asdict(config.optimizer))
     t = config.training
     jit = t.jit_compile
-    if jit == "auto":  # XLA does not compile a step on several devices
+    if jit == "auto":  # on several devices only when asked for: not seen on GPUs yet
         jit = t.distribution == "none" and has_gpu() and not is_deterministic(config)
     jit = jit and trains_compiled()
     model.compile(

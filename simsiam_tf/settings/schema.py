@@ -29,8 +29,8 @@ class TrainingSettings(Section):
         distribution: Who shares a batch: none, mirrored (the GPUs of this host) or multi_worker (TF_CONFIG or Slurm).
         sync_batch_norm: BatchNorm over the whole batch, as on one device, not over the part of each device.
         precision: float32, bfloat16, float16, or auto (bfloat16 on a GPU, float32 on a CPU).
-        jit_compile: Compile the step with XLA: auto means on a GPU only, and there only with a cuDNN that can train so,
-            from 9.24 on.
+        jit_compile: Compile the step with XLA: auto means on one GPU only, and there only with a cuDNN that can train
+            so, from 9.24 on. true on several devices: views, networks and gradients of each by itself.
         deterministic: Same seed, same weights, bit for bit, on one machine. auto means on a CPU only: on a GPU
             it rules out XLA.
         micro_batches: Parts that a batch is taken in, one after the other, their gradients added up: less memory.
@@ -62,13 +62,10 @@ class TrainingSettings(Section):
             raise InputError(
                 "training.jit_compile: true rules out repeatable runs; give training.deterministic false, too"
             )
-        if self.distribution != "none" and self.jit_compile is True:
+        if self.distribution != "none" and self.jit_compile is True and self.sync_batch_norm:
             raise InputError(
-                "training.jit_compile: true, but XLA does not compile a step on several devices; give auto"
-            )
-        if self.distribution != "none" and self.precision == "float16":
-            raise InputError(
-                "training.precision: float16 has a loss scale that is not kept over several devices; give bfloat16"
+                "training.jit_compile: true, but XLA does not compile BatchNorm over several devices; give auto, or "
+                "training.sync_batch_norm false, too"
             )
 
 
