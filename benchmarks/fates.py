@@ -29,7 +29,7 @@ FEWEST_LOOKS = 20
 
 @dataclass(frozen=True)
 class Run:
-    """One run: its data, its method, what became of it, all its looks, and its label-free figures.
+    """One run: its data, its method, what became of it, all its looks, its label-free figures, and its epochs' figures.
 
     `shares` are how far each look is into the run.
     """
@@ -39,6 +39,7 @@ class Run:
     truth: str
     all_looks: list
     label_free: dict = field(default_factory=dict)
+    epochs: list = field(default_factory=list)
 
     @cached_property
     def looks(self):
@@ -69,10 +70,10 @@ def read():
     return runs
 
 
-def told_by_accuracy():
+def told_by_accuracy(folder=RESULTS):
     """Runs of the networks and data that `SCALES` are of."""
     runs = []
-    for path in sorted(RESULTS.glob("*.json")):
+    for path in sorted(folder.glob("*.json")):
         result = json.loads(path.read_bytes())
         c, figures, looks = result["configuration"], result["figures"], result.get("looks") or []
         data = c["data.name"] or c["data.source"]
@@ -85,5 +86,6 @@ def told_by_accuracy():
             gain = (figures["linear_accuracy"] - low) / (high - low)
             truth = COLLAPSE if gain < 0.25 else PARTIAL if gain < 0.75 else HEALTHY
             if not any(run.all_looks == looks for run in runs):  # the same training, evaluated in two ways
-                runs.append(Run(NAMES[data], c["method.name"], truth, looks, figures.get("label_free", {})))
+                label_free = figures.get("label_free", {})
+                runs.append(Run(NAMES[data], c["method.name"], truth, looks, label_free, result["epochs"]))
     return runs

@@ -1,22 +1,39 @@
-"""What tells a partial collapse: each label-free figure at the end of a run.
+"""What tells a partial collapse: each label-free figure at the end of a run, and the spectra on the way.
 
-    python benchmarks/partial_collapse.py          puts its table into docs/collapse.md
+    python benchmarks/partial_collapse.py          puts its tables into docs/collapse.md
 
-The runs are those of fates.py that have label-free figures. A figure is judged by the area under its ROC curve: the
-chance that it is worse in a failing run than in a healthy one of the same data. 0.5 is no better than a coin, and below
-it the figure is worse in healthy runs.
+The runs at the end are those of fates.py that have label-free figures. Those on the way were trained for it, with
+spectra after each epoch:
+
+    simsiam-tf sweep --config verdicts_digits --monitor.spectrum_epochs 1 --results benchmarks/results/spectra
+    simsiam-tf sweep --config partial_collapse_small --data.path FOLDER_WITH_TFDS --results benchmarks/results/spectra
+
+A figure is judged by the area under its ROC curve: the chance that it is worse in a failing run than in a healthy one
+of the same data. 0.5 is no better than a coin, and below it the figure is worse in healthy runs.
 """
 
 import forecast
 from fates import COLLAPSE, NAMES, PARTIAL, told_by_accuracy
 from sklearn.metrics import roc_auc_score
-from verdicts import PAGE, table, write
+from verdicts import PAGE, RESULTS, table, write
 
 from simsiam_tf.evaluation.forecast import FIGURES, PARTS, changes
 from simsiam_tf.evaluation.verdict import HEALTHY
 
+SPECTRA = RESULTS.parent / "spectra"
 # Whether more of a figure is worse.
 WORSE = dict.fromkeys(FIGURES, -1) | {"spectrum_auc": 1, "uniformity": 1, "alignment": 1}
+# Of each figure after an epoch, its name on the page, and the same.
+ON_THE_WAY = {
+    "features_auc": ("features: AUC of the spectrum", 1),
+    "features_rank": ("features: effective rank", -1),
+    "features_rankme": ("features: RankMe", -1),
+    "features_nesum": ("features: NESum", -1),
+    "projections_auc": ("projections: AUC of the spectrum", 1),
+    "effective_rank": ("the monitor's effective rank", -1),
+    "correlation_strength": ("the monitor's correlation", 1),
+}
+TIMES = (0.2, 0.4, 0.6, 1.0)
 
 
 def area(scores, runs, truth):
@@ -69,6 +86,26 @@ def at_the_end(runs):
     return table(["at the end", *titles], body)
 
 
+def on_the_way(runs):
+    """Table: the figures after an epoch, as far as this into the run."""
+    groups = by_data([run for run in runs if all(name in run.epochs[-1] for name in ON_THE_WAY)])
+    titles, cells = columns(groups)
+    body = []
+    for title, (some, truth) in zip(titles, cells, strict=True):
+        body.append([f"**{title}**", *[""] * len(TIMES)])
+        for name, (words, sign) in ON_THE_WAY.items():
+            body.append([words, *(area([sign * at(run, time)[name] for run in some], some, truth) for time in TIMES)])
+    return table(["after", *(f"{100 * time:.0f} %" for time in TIMES)], body)
+
+
+def at(run, time):
+    """The newest epoch within this share of the run."""
+    return [epoch for epoch in run.epochs if epoch["epoch"] <= time * run.epochs[-1]["epoch"]][-1]
+
+
 if __name__ == "__main__":
-    contents = {"partial at the end": at_the_end(told_by_accuracy())}
+    contents = {
+        "partial at the end": at_the_end(told_by_accuracy()),
+        "partial on the way": on_the_way(told_by_accuracy(SPECTRA)),
+    }
     PAGE.write_text(write(PAGE.read_text(), contents))

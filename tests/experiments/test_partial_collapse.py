@@ -16,7 +16,14 @@ def test_the_area_is_the_chance_of_being_worse_than_a_healthy_run():
     assert partial_collapse.area([1, 2], [run(HEALTHY), run(HEALTHY)], PARTIAL) == "-"
 
 
+def test_a_time_is_that_of_the_newest_epoch_until_then():
+    some = run(HEALTHY)
+    some.epochs.extend({"epoch": epoch} for epoch in range(1, 11))
+    assert [partial_collapse.at(some, time)["epoch"] for time in (0.1, 0.2, 0.55, 1.0)] == [1, 2, 5, 10]
+
+
 def test_the_page_has_the_tables_of_the_committed_runs():
     """`python benchmarks/partial_collapse.py` makes them anew."""
     page = partial_collapse.PAGE.read_text()
     assert partial_collapse.at_the_end(told_by_accuracy()) in page
+    assert partial_collapse.on_the_way(told_by_accuracy(partial_collapse.SPECTRA)) in page
