@@ -181,6 +181,7 @@ if __name__ == "__main__":
     chosen_on, apart = parts(everything)
     all_rules = rules(chosen_on)
     contents = {"warning runs": runs_table(everything, chosen_on), "warning rules": rules_table(apart, all_rules)}
+    contents["warning rules chosen"] = rules_table(chosen_on, all_rules)
     PAGE.write_text(write(PAGE.read_text(), contents))
     GUIDE.write_text(write(GUIDE.read_text(), {"warned": sentence(apart, all_rules)}))
     draw(apart, chosen_on, all_rules, PAGE.parent / "images" / "early_warning.png")

@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from verdicts import table, write
 
 from simsiam_tf.evaluation.forecast import FIGURES, PARTS, SHIPPED, Model, changes, level
+from simsiam_tf.evaluation.verdict import HEALTHY
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "cells"
@@ -40,6 +41,7 @@ class Run:
     accuracy: float
     label_free: dict
     inputs: np.ndarray
+    healthy: bool = True
 
 
 def read():
@@ -54,7 +56,8 @@ def read():
         known = figures.get("label_free", {})
         if "linear_accuracy" in figures and all(name in known.get(part, {}) for part in PARTS for name in FIGURES):
             data, probe = DATA[c["data.name"] or c["data.source"]], c["evaluation.linear_epochs"]
-            run = Run(data, c["method.name"], figures["linear_accuracy"], known, changes(known))
+            healthy = result["outcome"] == HEALTHY
+            run = Run(data, c["method.name"], figures["linear_accuracy"], known, changes(known), healthy)
             found.setdefault(json.dumps(known), {})[probe] = run
     return [by_probe[max(by_probe)] for by_probe in found.values()]
 
@@ -144,7 +147,12 @@ class Trial:
     @property
     def order(self):
         """Spearman's rank correlation of forecast and measured accuracies."""
-        return float(spearmanr(self.found, self.measured)[0]) if np.ptp(self.found) > 0 else float("nan")
+        return self.order_of([True] * len(self.runs))
+
+    def order_of(self, some):
+        """The same of some of the runs, booleans; NaN where it is none."""
+        found, measured = self.found[some], self.measured[some]
+        return float(spearmanr(found, measured)[0]) if len(found) > 2 and np.ptp(found) > 0 else float("nan")
 
 
 def trials(runs, key):
@@ -167,6 +175,9 @@ def errors_table(runs, key):
     body = [["**forecast**", *(f"**{cell(each)}**" for each in found)]]
     for name, reduced in OTHERS.items():
         body.append([name, *map(cell, trials([reduced(run) for run in runs], key))])
+    orders = [(each, [run.healthy for run in each.runs]) for each in found]
+    orders = [each.order_of(some) for each, some in orders]
+    body.append(["its correlation, healthy runs alone", *("-" if np.isnan(each) else f"{each:.2f}" for each in orders)])
     body.append(["within the range of the fit", *(f"{each.inside.sum()} runs" for each in found)])
     body.append(["error of the forecast there", *(f"{100 * each.errors[each.inside].mean():.1f}" for each in found)])
     body.append(["their 90 % intervals", *(f"± {100 * each.half_width:.0f} points" for each in found)])

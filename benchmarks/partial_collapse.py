@@ -33,7 +33,7 @@ ON_THE_WAY = {
     "effective_rank": ("the monitor's effective rank", -1),
     "correlation_strength": ("the monitor's correlation", 1),
 }
-TIMES = (0.2, 0.4, 0.6, 1.0)
+TIMES = (0.1, 0.2, 0.4, 0.6, 1.0)
 
 
 def area(scores, runs, truth):
@@ -94,13 +94,18 @@ def on_the_way(runs):
     for title, (some, truth) in zip(titles, cells, strict=True):
         body.append([f"**{title}**", *[""] * len(TIMES)])
         for name, (words, sign) in ON_THE_WAY.items():
-            body.append([words, *(area([sign * at(run, time)[name] for run in some], some, truth) for time in TIMES)])
+            looks = [[at(run, time) for run in some] for time in TIMES]
+            body.append([words, *(area_of(name, sign, each, some, truth) for each in looks)])
     return table(["after", *(f"{100 * time:.0f} %" for time in TIMES)], body)
 
 
 def at(run, time):
-    """The newest epoch within this share of the run."""
-    return [epoch for epoch in run.epochs if epoch["epoch"] <= time * run.epochs[-1]["epoch"]][-1]
+    """The newest epoch within this share of the run; None before the first has ended."""
+    return next((each for each in reversed(run.epochs) if each["epoch"] <= time * run.epochs[-1]["epoch"]), None)
+
+
+def area_of(name, sign, epochs, runs, truth):
+    return "-" if None in epochs else area([sign * epoch[name] for epoch in epochs], runs, truth)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--data", metavar="FOLDER", required=True, help="data.path")
     arguments.add_argument("--study", default="map_small")
+    arguments.add_argument("--json", metavar="FILE", type=Path, default=FILE, help="rows that it has stay there")
     arguments = arguments.parse_args()
     study = Study.read(yaml_files.find(arguments.study, "studies"))
     cells = study.cells(parser, [f"--data.path={arguments.data}"])[1][: len(study.rows)]
@@ -70,8 +71,8 @@ def main():
         rows[file_name(cell.config)] = {"row": cell.row, "seconds": statistics.median(seconds), "blocks": seconds}
         print(f"{statistics.median(seconds):7.1f} s ({min(seconds):.1f} to {max(seconds):.1f})  {cell.row}", flush=True)
         keras.backend.clear_session()
-    kept = json.loads(FILE.read_text())["rows"] if FILE.is_file() else {}
-    record.write(FILE, {"rows": kept | rows})
+    kept = json.loads(arguments.json.read_text())["rows"] if arguments.json.is_file() else {}
+    record.write(arguments.json, {"rows": kept | rows})
 
 
 if __name__ == "__main__":

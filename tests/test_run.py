@@ -7,7 +7,10 @@ import keras
 import numpy as np
 import pytest
 
+from simsiam_tf.cli import BAD_INPUT
 from simsiam_tf.cli import main as cli
+from simsiam_tf.errors import InputError
+from simsiam_tf.runs import train
 from small_run import arguments, assert_same_state, rows
 
 pytestmark = pytest.mark.long
@@ -108,6 +111,17 @@ def test_the_imagenet_recipe_takes_class_folders(tmp_path):
     result = json.loads((tmp_path / "imagenet" / "result.json").read_text())
     assert result["steps"] == 1
     assert "knn_accuracy" in result
+
+
+def test_a_gpu_that_tensorflow_does_not_find_is_said(output, capsys, monkeypatch):
+    def no_further(config):
+        raise InputError("the data is not what this test is about")
+
+    monkeypatch.setattr(train, "load_data", no_further)
+    for there in (False, True):
+        monkeypatch.setattr(train, "has_nvidia_device", lambda there=there: there)
+        assert cli.main(arguments(output, name="no-gpu")) == BAD_INPUT
+        assert ("an NVIDIA GPU, but TensorFlow finds none" in capsys.readouterr().err) == there
 
 
 def test_a_collapsed_run_ends_with_code_3(output, capsys):

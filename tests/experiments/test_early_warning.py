@@ -92,4 +92,5 @@ def test_the_page_has_the_tables_of_the_committed_runs():
     assert early_warning.runs_table(runs, chosen) in page
     rules = early_warning.rules(chosen)
     assert early_warning.rules_table(apart, rules) in page
+    assert early_warning.rules_table(chosen, rules) in page
     assert early_warning.sentence(apart, rules) in early_warning.GUIDE.read_text()

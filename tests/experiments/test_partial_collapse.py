@@ -20,6 +20,7 @@ def test_a_time_is_that_of_the_newest_epoch_until_then():
     some = run(HEALTHY)
     some.epochs.extend({"epoch": epoch} for epoch in range(1, 11))
     assert [partial_collapse.at(some, time)["epoch"] for time in (0.1, 0.2, 0.55, 1.0)] == [1, 2, 5, 10]
+    assert partial_collapse.at(some, 0.05) is None
 
 
 def test_the_page_has_the_tables_of_the_committed_runs():
