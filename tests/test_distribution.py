@@ -96,22 +96,23 @@ def test_workers_that_would_not_be_one_run_are_refused(monkeypatch):
     told = []
     workers = distribution.Workers()
 
-    def tells(config, ids=("a", "b")):
+    def tells(config, ids=("a", "b"), side=2):
         monkeypatch.setattr(workers, "from_chief", lambda own: told.append(own) or own)
-        workers.check(config, images(*ids))
+        workers.check(config, images(*ids, side=side))
         return tuple(told[-1])
 
     config = Config()
     other = dataclasses.replace(config, training=TrainingSettings(stop_after_steps=3))
     assert tells(config) == tells(dataclasses.replace(config, output="elsewhere"))
-    assert len({tells(config), tells(other), tells(config, ("b", "a")), tells(config, ("a",))}) == 4
+    others = tells(other), tells(config, ("b", "a")), tells(config, ("a",)), tells(config, side=4)
+    assert len({tells(config), *others}) == 5
     monkeypatch.setattr(workers, "from_chief", lambda own: told[0] + 1)
     with pytest.raises(InputError, match="do not have the same settings"):
         workers.check(config, images("a", "b"))
 
 
-def images(*names):
-    return ArrayImages(np.zeros((len(names), 2, 2, 3), np.uint8), ids=names)
+def images(*names, side=2):
+    return ArrayImages(np.zeros((len(names), side, side, 3), np.uint8), ids=names)
 
 
 def tf_config(monkeypatch, cluster, kind="worker", index=0):

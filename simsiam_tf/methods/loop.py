@@ -5,8 +5,6 @@ from typing import NamedTuple
 import tensorflow as tf
 from keras.src.backend.tensorflow.trainer import reduce_per_replica
 
-from simsiam_tf.errors import InputError
-
 HOST = "CPU:0"
 ITERATORS = tf.data.Iterator | tf.distribute.DistributedIterator
 
@@ -101,28 +99,6 @@ def make_function(model, step):
         return logs
 
     return function
-
-
-def compiled_on_one_replica(compute):
-    """What `compute()` gives, compiled by XLA for the replica in whose context this is called.
-
-    Raises:
-        InputError: it asks the other replicas for something, which XLA cannot compile.
-    """
-    refusal = InputError(
-        "jit_compile: True, but on several devices XLA compiles only what each computes by itself, and BatchNorm over "
-        "all of them (training.sync_batch_norm), MoCo's shuffling and losses over a whole batch are not; give False"
-    )
-    function = tf.function(compute, jit_compile=True, autograph=False)
-    try:
-        operations = function.get_concrete_function().graph.get_operations()
-    except RuntimeError as error:
-        if "merge_call" not in str(error):  # how the devices of one process meet
-            raise
-        raise refusal from error
-    if any(each.type.startswith("Collective") for each in operations):  # how processes do
-        raise refusal
-    return function()
 
 
 def _in_turn(one_step, batches, count):

@@ -9,7 +9,7 @@ from keras.src.trainers.data_adapters.data_adapter_utils import unpack_x_y_sampl
 from simsiam_tf.cuda import trains_compiled
 from simsiam_tf.errors import InputError
 from simsiam_tf.methods.inputs import check_compiled, check_images, check_labels
-from simsiam_tf.methods.loop import compiled_on_one_replica, cut_into_blocks, make_function
+from simsiam_tf.methods.loop import cut_into_blocks, make_function
 from simsiam_tf.methods.views import TEST_STREAM, TRAIN_STREAM
 from simsiam_tf.networks.compiled import compiled
 
@@ -76,7 +76,7 @@ class TrainStep(keras.Model):
 
         if not (self.jit_compile and self.distribute_strategy.num_replicas_in_sync > 1):
             return compute()
-        return compiled_on_one_replica(compute)
+        return _compiled_on_one_replica(compute)
 
     def _accumulated(self, views, batch, replicas):
         """The same, the batch taken in parts one after the other, so that only one part's activations are kept.
@@ -126,8 +126,7 @@ class TrainStep(keras.Model):
             sums = [tf.reduce_sum(gradient) for gradient in gradients if gradient is not None]
             finite &= tf.math.is_finite(tf.add_n(sums))
         if self.distribute_strategy.num_replicas_in_sync > 1:
-            broken = tf.cast(~finite, tf.float32)
-            finite = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, broken) == 0
+            finite = _in_every_replica(finite)
         self.diverged_at.assign(tf.where(finite | (self.diverged_at >= 0), self.diverged_at, self.step))
 
     def test_step(self, data):
@@ -167,12 +166,38 @@ class TrainStep(keras.Model):
         return make_function(self, step_function)
 
 
+def _compiled_on_one_replica(compute):
+    """What `compute()` gives, compiled by XLA for the replica in whose context this is called.
+
+    Raises:
+        InputError: it asks the other replicas for something, which XLA cannot compile.
+    """
+    refusal = InputError(
+        "jit_compile: True, but on several devices XLA compiles only what each computes by itself, and BatchNorm over "
+        "all of them (training.sync_batch_norm), MoCo's shuffling and losses over a whole batch are not; give False"
+    )
+    function = tf.function(compute, jit_compile=True, autograph=False)
+    try:
+        operations = function.get_concrete_function().graph.get_operations()
+    except RuntimeError as error:
+        if "merge_call" not in str(error):  # how the devices of one process meet
+            raise
+        raise refusal from error
+    if any(each.type.startswith("Collective") for each in operations):  # how processes do
+        raise refusal
+    return function()
+
+
+def _in_every_replica(flag):
+    """Whether a boolean holds in all of them."""
+    missing = tf.cast(~flag, tf.float32)
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, missing) == 0
+
+
 def _overflowing_alike(gradients):
     """NaN in every replica where they are not finite in one, so that all skip the step and keep one loss scale."""
     total = tf.add_n([tf.reduce_sum(tf.cast(each, tf.float32)) for each in gradients if each is not None])
-    broken = tf.cast(~tf.math.is_finite(total), tf.float32)
-    broken = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, broken)
-    added = tf.where(broken > 0, float("nan"), 0.0)
+    added = tf.where(_in_every_replica(tf.math.is_finite(total)), 0.0, float("nan"))
     return [each if each is None else each + tf.cast(added, each.dtype) for each in gradients]
 
 
