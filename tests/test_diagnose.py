@@ -10,7 +10,7 @@ from PIL import Image
 from simsiam_tf.cli import main as cli
 from simsiam_tf.runs.build import build_backbone, build_method, load_images
 from simsiam_tf.settings import files
-from small_run import arguments
+from small_run import arguments, rows
 
 
 @pytest.fixture(scope="module")
@@ -137,4 +137,8 @@ def test_spectra_of_a_training_are_kept_and_drawn(output):
     with np.load(output / "looked" / "spectra.npz") as file:
         assert file["steps"].tolist() == [0, 10, 20]
     assert (output / "looked" / "spectra.png").stat().st_size > 10_000
-    assert "features_auc" in (output / "looked" / "metrics.csv").read_text()
+    last, names = rows(output / "looked")[-1], {"spectrum_auc": "auc", "effective_rank": "rank"}
+    known = json.loads((output / "looked" / "result.json").read_text())["label_free"]["encoder"]
+    assert {"features_alignment", "features_lidar", "features_nesum"} <= last.keys()
+    live = {name: float(last[f"features_{names.get(name, name)}"]) for name in known if name != "images"}
+    assert live == pytest.approx({name: known[name] for name in live}, rel=1e-4)  # as the finished run is judged

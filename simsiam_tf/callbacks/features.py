@@ -6,7 +6,7 @@ A model is traced once for all who watch it.
 import numpy as np
 
 from simsiam_tf.errors import InputError
-from simsiam_tf.evaluation.features import Extractor, forward_batch, in_batches
+from simsiam_tf.evaluation.features import Extractor, features_of_views, forward_batch, in_batches
 
 
 class MonitorImages:
@@ -54,6 +54,11 @@ class MonitorImages:
             self._features = _extractor(model, "features", model)(self.batches(), len(self))
             self._model, self._step = model, step
         return self._features
+
+
+def view_features(model, views):
+    """Features (images, views, d) of `model` of views (images, h, w, 3), as `MonitorImages.features` makes them."""
+    return features_of_views(_extractor(model, "features", model), views)
 
 
 def _extractor(model, kind, forward):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from simsiam_tf.atomic import replacing
-from simsiam_tf.callbacks.features import MonitorImages, projections_of
+from simsiam_tf.callbacks.features import MonitorImages, projections_of, view_features
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.collapse import effective_rank, spectrum_auc
 from simsiam_tf.evaluation.label_free import label_free_figures
@@ -19,7 +19,8 @@ class SpectrumMonitor(keras.callbacks.Callback):
     """Adds "features_auc", "features_rank", "projections_auc" and "projections_rank" to the logs.
 
     They are those of un-augmented images in inference mode (Li, Efros & Pathak 2022, eq. 2; Roy & Vetterli 2007). So
-    are the other label-free figures of the features that need no views, such as "features_nesum".
+    are the other label-free figures of the features, such as "features_nesum"; those that compare views of an image,
+    "features_alignment" and "features_lidar", need the views.
 
     Args:
         images: uint8 array (n, h, w, 3) or MonitorImages; 4,096 of them, evenly spaced, are used, which bounds the
@@ -28,20 +29,24 @@ class SpectrumMonitor(keras.callbacks.Callback):
             unless training ends before it.
         path: .npz file that keeps all looks, or None: "steps" (looks,), "features" and "projections" (looks, d), the
             singular values of the centred outputs, descending.
+        views: At least two views of the same images, each (images, h, w, 3) pixels: a list of arrays, or what draws
+            them anew each time that it is iterated over. LiDAR's authors take 10 of 100 images. None: neither figure.
 
     Attributes:
         looks: Of each look its step and singular values, as the file has them.
 
     Raises:
-        InputError: the model has no projections.
+        InputError: the model has no projections, or there is a single view.
     """
 
-    def __init__(self, images, every=1, path=None):
+    def __init__(self, images, every=1, path=None, views=None):
         super().__init__()
         if every < 1:
             raise InputError(f"every: {every}; give 1 epoch or more")
+        if views is not None and len(views) < 2:
+            raise InputError(f"views: {len(views)} of them; give 2 or more views of the same images")
         self.images = (images if isinstance(images, MonitorImages) else MonitorImages(images)).sample(SAMPLE)
-        self.every, self.path, self.looks = every, path, []
+        self.every, self.path, self.views, self.looks = every, path, views, []
         self._project = None
 
     def set_model(self, model):
@@ -64,7 +69,8 @@ class SpectrumMonitor(keras.callbacks.Callback):
         if (kept := self._keep(step)) is None:
             return {}
         features, z = kept
-        known = label_free_figures(features)
+        views = None if self.views is None else view_features(self.model, self.views)
+        known = label_free_figures(features, views)
         figures = {f"features_{NAMES.get(name, name)}": value for name, value in known.items() if name != "images"}
         return figures | {"projections_auc": spectrum_auc(z), "projections_rank": effective_rank(z)}
 

@@ -78,6 +78,11 @@ class Extractor:
         return self(batches(), len(images))
 
 
+def features_of_views(extractor, views):
+    """Features (images, views, d) of an iterable of views, each (images, h, w, 3), in one batch each."""
+    return np.stack([extractor([view]) for view in views], axis=1)
+
+
 def array(*shape, dtype="float32"):
     """An empty array, in a temporary file where it is above IN_MEMORY bytes.
 

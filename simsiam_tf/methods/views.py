@@ -20,6 +20,10 @@ class Views:
 
     def draw(self, images, seed, step, stream=TRAIN_STREAM, sizes=None):
         """A list of views (n, h, w, 3) float32 in [0, 255] of images (n, h, w, 3) or of their corners of `sizes`."""
+        return list(self.one_by_one(images, seed, step, stream, sizes))
+
+    def one_by_one(self, images, seed, step, stream=TRAIN_STREAM, sizes=None):
+        """The same views, each drawn when it is asked for."""
         step, count = tf.cast(step, tf.int32), len(self._augment)
         context = tf.distribute.get_replica_context()
         replicas = context.num_replicas_in_sync if context else 1
@@ -28,7 +32,8 @@ class Views:
         if replicas > 1:
             options |= {"part": tf.cast(context.replica_id_in_sync_group, tf.int32), "parts": replicas}
         seeds = [tf.stack([seed, step * 2 * count + stream * count + view]) for view in range(count)]
-        return [augment(images, each, **options) for augment, each in zip(self._augment, seeds, strict=True)]
+        for augment, each in zip(self._augment, seeds, strict=True):
+            yield augment(images, each, **options)
 
 
 def _compiled(augmenter):

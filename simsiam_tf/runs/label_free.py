@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from simsiam_tf.evaluation.features import Extractor, full_float32
+from simsiam_tf.evaluation.features import Extractor, features_of_views, full_float32
 from simsiam_tf.evaluation.forecast import shipped
 from simsiam_tf.evaluation.label_free import label_free_figures
 from simsiam_tf.methods.views import TEST_STREAM, Views
@@ -14,6 +14,33 @@ from simsiam_tf.settings.schema import Config
 
 ROWS = 25_600  # as many as RankMe's authors took (Garrido et al. 2023)
 IMAGES, VIEWS = 100, 10  # LiDAR's classes and samples (Thilak et al. 2024)
+
+
+class SampleViews:
+    """The same 10 views of the same 100 images of a run whenever it is iterated over, each (images, h, w, 3).
+
+    They are drawn anew each time: at 224 px all of them take 600 MB.
+
+    Args:
+        config: Of the run: its views, of the first kind, and its seed.
+        images: ImageSet that was trained on; 100 evenly spaced ones are used, cut to their frames.
+    """
+
+    def __init__(self, config: Config, images):
+        augmenter = build_augmenter(config)
+        first = augmenter[0] if isinstance(augmenter, list) else augmenter
+        self._views, self._seed = Views([first] * VIEWS), config.seed
+        self._images = next(images.take(spaced(len(images), IMAGES)).batches(IMAGES))
+
+    def __len__(self):
+        return VIEWS
+
+    def __iter__(self):
+        views = self._views.one_by_one(tf.constant(self._images), self._seed, 0, TEST_STREAM)
+        for _ in range(VIEWS):
+            with full_float32():  # as in training; a GPU's TF32 would draw other pixels
+                view = next(views).numpy()
+            yield view
 
 
 class LabelFree:
@@ -26,13 +53,7 @@ class LabelFree:
 
     def __init__(self, config: Config, images):
         self.config, self.images = config, images
-        self.rows = spaced(len(images), ROWS)
-        augmenter = build_augmenter(config)
-        first = augmenter[0] if isinstance(augmenter, list) else augmenter
-        some = next(images.take(spaced(len(images), IMAGES)).batches(IMAGES))
-        with full_float32():  # as in training; a GPU's TF32 would draw other pixels
-            views = Views([first] * VIEWS).draw(tf.constant(some), config.seed, 0, TEST_STREAM)
-            self.views = [view.numpy() for view in views]
+        self.rows, self.views = spaced(len(images), ROWS), SampleViews(config, images)
 
     def features(self, network):
         """What a network makes of its images, (n, d)."""
@@ -45,9 +66,7 @@ class LabelFree:
             backbone: Keras model, pixels -> (n, d).
             features: What it makes of the images.
         """
-        extractor = Extractor(backbone)
-        views = np.stack([extractor([view]) for view in self.views], axis=1)  # (images, views, d)
-        return label_free_figures(features, views)
+        return label_free_figures(features, features_of_views(Extractor(backbone), self.views))
 
 
 def judged_without_labels(config: Config, backbone, images, features=None, untrained_features=None) -> dict:

@@ -26,6 +26,7 @@ from simsiam_tf.callbacks.heartbeat import Heartbeat
 from simsiam_tf.runs.checkpointer import Checkpointer
 from simsiam_tf.runs.event_files import EventFiles
 from simsiam_tf.runs.interrupt import Interrupt
+from simsiam_tf.runs.label_free import SampleViews
 from simsiam_tf.runs.labelled import learns_labels
 from simsiam_tf.runs.stop import SharedStop
 from simsiam_tf.runs.workers import Workers
@@ -108,8 +109,10 @@ def make_watchers(config: Config, model, splits, folder, interrupt: Interrupt, s
             train, m.collapse_epochs, m.collapse_patience, stop=m.stop_on_collapse, path=folder.looks, **whole
         )
         callbacks.append(monitor)
-    spectra = SpectrumMonitor(train, m.spectrum_epochs, folder.spectra) if m.spectrum_epochs and not learned else None
-    knn = held_out = None
+    knn = held_out = spectra = None
+    if m.spectrum_epochs and not learned:
+        views = SampleViews(config, splits.train)
+        spectra = SpectrumMonitor(train, m.spectrum_epochs, folder.spectra, views)
     if not learned:
         knn = _knn(config, train, test, judged)
     elif test is None:

@@ -8,6 +8,7 @@ from simsiam_tf import SimSiam
 from simsiam_tf.callbacks import SpectrumMonitor
 from simsiam_tf.callbacks.spectra import read_looks
 from simsiam_tf.errors import InputError
+from simsiam_tf.evaluation.label_free import alignment, lidar
 
 
 def numpy_values(outputs):
@@ -33,6 +34,14 @@ def test_spectra_are_those_of_the_trained_network(small_model, colours, tmp_path
     assert not np.allclose(monitor.looks[1]["features"], monitor.looks[2]["features"])
     values = np.linalg.eigvalsh(np.cov(np.asarray(model(colours), np.float64).T))
     assert history["features_nesum"][-1] == pytest.approx(values.sum() / values[-1], rel=1e-3)
+
+
+def test_views_give_alignment_and_lidar(small_model, colours):
+    model, views = small_model(), [colours[:6], colours[6:12], colours[12:18]]
+    history = run(model, colours, [SpectrumMonitor(colours, every=2, views=views)], epochs=3)
+    features = np.stack([model(view) for view in views], axis=1)
+    assert history["features_alignment"][-1] == pytest.approx(alignment(features[:, 0], features[:, 1]), rel=1e-5)
+    assert history["features_lidar"][-1] == pytest.approx(lidar(features), rel=1e-5)
 
 
 def test_the_first_look_is_at_the_untrained_network(small_model, colours):
@@ -66,3 +75,5 @@ def test_what_has_no_projections_is_refused(small_backbone, colours):
         SpectrumMonitor(colours).set_model(small_backbone())
     with pytest.raises(InputError, match="every: 0; give 1 epoch or more"):
         SpectrumMonitor(colours, every=0)
+    with pytest.raises(InputError, match="views: 1 of them; give 2 or more views of the same images"):
+        SpectrumMonitor(colours, views=[colours])
