@@ -18,6 +18,7 @@ import record
 import tensorflow as tf
 
 from simsiam_tf.callbacks import Rates
+from simsiam_tf.cli.tensorflow import two_at_a_time
 from simsiam_tf.data import training_batches
 from simsiam_tf.data.sources import from_arrays
 from simsiam_tf.runs.build import build_method, compile_method, prepare_process
@@ -85,6 +86,7 @@ def parts(config, images, steps):
 
 def main():
     arguments = parse()
+    two_at_a_time()
     config = configure(arguments)
     precision = prepare_process(config)
     shape = (arguments.images, arguments.image_size, arguments.image_size, 3)

@@ -21,6 +21,7 @@ import keras
 import record
 
 from simsiam_tf.callbacks import ProgressBar
+from simsiam_tf.cli.tensorflow import two_at_a_time
 from simsiam_tf.evaluation.features import extract
 from simsiam_tf.evaluation.knn import knn_predict
 from simsiam_tf.runs.build import build_method, compile_method, load_data, prepare_process, view_stages
@@ -108,6 +109,7 @@ def run(config):
 
 def main():
     arguments = parse()
+    two_at_a_time()
     file = Path(arguments.json)
     setting = {key: getattr(arguments, key) for key in ("images", "width", "epochs", "weight_average")}
     stored = json.loads(file.read_text()) if file.is_file() else {"setting": setting, "runs": {}}

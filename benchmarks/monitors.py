@@ -21,6 +21,7 @@ import record
 
 from simsiam_tf import CollapseMonitor, KNNMonitor, LinearProbe, Rates, SimSiam, ViewImages, make_optimizer, recipe
 from simsiam_tf.callbacks import MonitorImages
+from simsiam_tf.cli.tensorflow import two_at_a_time
 from simsiam_tf.networks import resnet as backbones
 
 EPOCHS, BATCH = 10, 64
@@ -38,6 +39,7 @@ def parse():
 
 def main():
     arguments = parse()
+    two_at_a_time()
     n = arguments.images // BATCH * BATCH
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (n + 2000, 16, 16, 3), np.uint8)

@@ -38,7 +38,7 @@ class Watch(keras.callbacks.Callback):
 
 def main(a):
     keras.utils.set_random_seed(a["seed"])
-    tf.config.threading.set_intra_op_parallelism_threads(a["threads"])
+    tf.config.threading.set_intra_op_parallelism_threads(max(1, a["threads"] // 2))  # as `two_at_a_time`
     with np.load(a["images"]) as content:
         train, test = from_arrays(content["images"]), from_arrays(content["test_images"])
     side, steps = train.side, len(train) // a["batch_size"]

@@ -15,6 +15,7 @@ CHILD = """
 import os, sys, time, json, resource
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np, tensorflow as tf
+from simsiam_tf.cli.tensorflow import two_at_a_time
 from simsiam_tf.runs.build import build_method, compile_method, has_gpu, prepare_process
 from simsiam_tf.settings.schema import Config, DataSettings, ResNetSettings, SGDSettings
 from simsiam_tf.data import training_batches
@@ -22,6 +23,7 @@ from simsiam_tf.data.sources import from_arrays
 width, batch, size, count, steps = map(int, sys.argv[1:])
 config = Config(backbone=ResNetSettings(width=width), data=DataSettings(image_size=size),
                 optimizer=SGDSettings(batch_size=batch))
+two_at_a_time()
 prepare_process(config)
 model = build_method(config)
 compile_method(model, config, count // batch)

@@ -19,6 +19,8 @@ import tensorflow as tf
 from step import build, our_block
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
+from simsiam_tf.cli.tensorflow import two_at_a_time
+
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -55,6 +57,7 @@ def milliseconds(folder):
 
 def main():
     arguments = parse()
+    two_at_a_time()
     shape = (2, arguments.batch_size, arguments.image_size, arguments.image_size, 3)
     views = np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
     block = our_block(build(arguments, arguments.precision), views, arguments.steps)

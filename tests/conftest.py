@@ -13,6 +13,10 @@ import numpy as np
 import pytest
 from tensorflow.python.framework.config import disable_op_determinism
 
+from simsiam_tf.cli.tensorflow import two_at_a_time
+
+two_at_a_time()  # as the command does
+
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 

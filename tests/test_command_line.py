@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from simsiam_tf.cli import main as cli
+from simsiam_tf.cores import usable_cores
 from simsiam_tf.settings.data import PLACES
 
 ROOT = Path(__file__).parents[1]
@@ -84,6 +85,18 @@ def test_what_keras_imports_for_others_is_left_out_and_there_afterwards():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["['tensorflow',", "'keras_cv']", "tensor([2.])"]
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(None, max(1, usable_cores() // 2)), ("3", 0)])
+def test_an_operation_has_half_of_the_cores_unless_the_environment_says_how_many(asked, expected):
+    code = (
+        "from simsiam_tf.cli.tensorflow import quiet_tensorflow; quiet_tensorflow(); "
+        "import tensorflow; print(tensorflow.config.threading.get_intra_op_parallelism_threads())"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "TF_NUM_INTRAOP_THREADS"}
+    environment |= {} if asked is None else {"TF_NUM_INTRAOP_THREADS": asked}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == expected
 
 
 def test_the_help_names_a_page_that_has_more(capsys):

@@ -17,7 +17,7 @@ FLOORS = [
     {"methods", "evaluation"},
     {"data", "augment", "networks", "optimizers"},
     {"settings", "pages"},
-    {"atomic", "cuda", "duration", "positions"},
+    {"atomic", "cores", "cuda", "duration", "positions"},
     {"errors"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

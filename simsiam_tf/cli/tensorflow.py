@@ -7,6 +7,8 @@ import os
 import sys
 from contextlib import contextmanager, suppress
 
+from simsiam_tf.cores import usable_cores
+
 # Keras and keras-cv import these where they are installed, for what is not used here: two fifths of all imports' time.
 NOT_NEEDED = ("torch", "sklearn")
 
@@ -25,9 +27,25 @@ def quiet_tensorflow() -> None:
         import keras_cv  # noqa: F401
     import tensorflow as tf
 
-    for gpu in tf.config.list_physical_devices("GPU"):
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
         with suppress(RuntimeError, ValueError):  # in use already, or divided by the caller
             tf.config.experimental.set_memory_growth(gpu, True)
+    if not gpus:
+        two_at_a_time()
+
+
+def two_at_a_time() -> None:
+    """Let an operation have half of the cores: the two views of a step, or two batches, are computed side by side.
+
+    That wastes less than to divide each operation among all (docs/guide.md, Precision and devices). Which cores sum up
+    what changes the last bits of a run. TF_NUM_INTRAOP_THREADS in the environment decides otherwise.
+    """
+    import tensorflow as tf
+
+    if not os.environ.get("TF_NUM_INTRAOP_THREADS"):
+        with suppress(RuntimeError):  # TensorFlow has begun to compute
+            tf.config.threading.set_intra_op_parallelism_threads(max(1, usable_cores() // 2))
 
 
 @contextmanager

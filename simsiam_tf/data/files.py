@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from simsiam_tf.atomic import replacing
+from simsiam_tf.cores import usable_cores
 from simsiam_tf.data.decode import UnreadableImage, check_header, read_images, read_square
 from simsiam_tf.data.images import ImageSet
 from simsiam_tf.data.loading import CHUNK, Kept
@@ -219,11 +220,3 @@ def shown(name):
 def threads():
     """One pool for the process: Pillow decodes and resizes outside the interpreter lock."""
     return ThreadPoolExecutor(usable_cores(), thread_name_prefix="decode")
-
-
-@functools.cache
-def usable_cores():
-    """Cores that this process may use: of the machine, of its affinity, or as many as a container's limit allows."""
-    from joblib import cpu_count  # scikit-learn brings it; half a second, which not every verb needs
-
-    return cpu_count()

@@ -4,6 +4,8 @@ import errno
 import math
 import os
 import tempfile
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
@@ -40,17 +42,8 @@ class Extractor:
 
         Raises InputError if there are no images, or if a batch is larger than the first.
         """
-        features, size, done = [], None, 0
-        for batch in batches:
-            images = np.asarray(batch)
-            size = size or len(images)
-            if len(images) > size:
-                raise InputError(
-                    f"batches: they grow from {size} to {len(images)} images; give one size, only the last shorter"
-                )
-            padding = np.zeros((size - len(images), *images.shape[1:]), images.dtype)
-            padded = np.concatenate([images, padding]) if len(padding) else images
-            found = self._forward(tf.constant(padded)).numpy()[: len(images)]
+        features, done = [], 0
+        for found in self._in_order(batches):
             if n is None:
                 features.append(found)
                 continue
@@ -58,9 +51,34 @@ class Extractor:
                 features = array(n, *found.shape[1:], dtype=found.dtype)
             features[done : done + len(found)] = found
             done += len(found)
+        return np.concatenate(features) if n is None else features[:done]
+
+    def _in_order(self, batches):
+        """Features of each batch; two are computed at a time: a core each, or a GPU does while results are copied."""
+        size, waiting = 0, deque()
+        with ThreadPoolExecutor(2) as pool:
+            for batch in batches:
+                images, traced = np.asarray(batch), size
+                size = size or len(images)
+                if len(images) > size:
+                    raise InputError(
+                        f"batches: they grow from {size} to {len(images)} images; give one size, only the last shorter"
+                    )
+                if not traced:  # by this thread, which the model was made in
+                    yield self._features(images, size)
+                    continue
+                waiting.append(pool.submit(self._features, images, size))
+                if len(waiting) > 2:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
         if not size:
             raise InputError("batches: no images in them; give at least one")
-        return np.concatenate(features) if n is None else features[:done]
+
+    def _features(self, images, size):
+        padding = np.zeros((size - len(images), *images.shape[1:]), images.dtype)
+        padded = np.concatenate([images, padding]) if len(padding) else images
+        return self._forward(tf.constant(padded)).numpy()[: len(images)]
 
     def of(self, images, side=None, look=lambda batch: None):
         """Features (n, d) of an ImageSet, in a temporary file if they are many.

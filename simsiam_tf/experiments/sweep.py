@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from simsiam_tf.cores import usable_cores
 from simsiam_tf.duration import duration
 from simsiam_tf.errors import InputError
 from simsiam_tf.experiments.results import Results, file_name
@@ -155,7 +156,7 @@ class Sweep:
         if device is not None:
             environment["CUDA_VISIBLE_DEVICES"] = device
         if self.jobs > 1:
-            threads = str(max(1, len(os.sched_getaffinity(0)) // self.jobs))
+            threads = str(max(1, usable_cores() // self.jobs))
             environment |= {"TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads}
         with (folder / "log.txt").open("a") as log:
             process = subprocess.Popen(

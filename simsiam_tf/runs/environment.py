@@ -30,11 +30,20 @@ def environment(config: Config, precision: str, devices: list[str], replicas: in
         "packages": {name: found for name in PACKAGES if (found := installed(name))},
         "platform": platform.platform(),
         "cpu_count": os.cpu_count(),
+        "intra_op_threads": _intra_op_threads(),
         "devices": devices,
         "replicas": replicas,
         "precision": precision,
         "seed": config.seed,
     } | _git_revision()
+
+
+def _intra_op_threads() -> int:
+    """Threads that share an operation on a CPU, on whose number the last bits depend; 0: TensorFlow's choice."""
+    import tensorflow as tf
+
+    asked = tf.config.threading.get_intra_op_parallelism_threads()
+    return asked or int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0)
 
 
 def _git_revision() -> dict:
