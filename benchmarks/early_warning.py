@@ -169,10 +169,12 @@ def draw(runs, chosen, found, path):
                 np.mean([found[name](run) <= THIRD for run in runs if run.truth == kind]) for kind in (HEALTHY, truth)
             ]
             axis.plot(*at, marker, color="black", label=name)
-        axis.set(title=f"{truth}, within a third of the run", xlabel="healthy runs warned of", xlim=(-0.02, 1.02))
+        failing, healthy = (sum(run.truth == kind for run in runs) for kind in (truth, HEALTHY))
+        axis.set(title=f"{truth} ({failing} runs), within a third of the run", xlim=(-0.02, 1.02))
+        axis.set(xlabel=f"share of the {healthy} healthy runs warned of")
         axis.grid(alpha=0.25)
         axis.legend(loc="lower right", fontsize="small")
-    axes[0].set_ylabel("failing runs warned of")
+    axes[0].set_ylabel("share of the failing runs warned of")
     figure.savefig(path, dpi=110)
 
 

@@ -212,7 +212,9 @@ def draw(runs, path):
         axis.set(title=f"{key if key == 'method' else 'data set'} held out of the fit", xlabel="measured, %")
         axis.grid(alpha=0.25)
     axes[0].set_ylabel("forecast linear accuracy, %")
-    axes[0].legend([plt.Line2D([], [], marker="o", linestyle="", color=each) for each in colours.values()], colours)
+    marks = {name: {"color": colour} for name, colour in colours.items()}
+    marks["hollow: outside of the fit's range"] = {"color": "black", "markerfacecolor": "none"}
+    axes[0].legend([plt.Line2D([], [], marker="o", linestyle="", **each) for each in marks.values()], marks)
     figure.savefig(path, dpi=110)
 
 

@@ -9,6 +9,8 @@ from PIL import Image
 
 from simsiam_tf.cli import main as cli
 from simsiam_tf.runs.build import build_backbone, build_method, load_images
+from simsiam_tf.runs.diagnose import Diagnosis, Part
+from simsiam_tf.runs.spectra import of_diagnoses
 from simsiam_tf.settings import files
 from small_run import arguments, rows
 
@@ -98,6 +100,19 @@ def test_an_exported_encoder_beside_its_run(trained, tmp_path, capsys):
     assert "lidar" in run["features"]
     assert "lidar" not in encoder["features"]  # no recipe of views comes with it
     assert "e.keras" in capsys.readouterr().out
+
+
+def test_encoders_that_began_alike_share_one_dashed_line():
+    def found(name, *untrained):
+        values = {"features": np.array([3.0, 1.0]), "untrained": np.array(untrained)}
+        return Diagnosis(name, 2, {key: Part(each, {}) for key, each in values.items()})
+
+    def labels(*diagnoses):
+        return [label for label, _, _ in of_diagnoses(diagnoses)["features"]]
+
+    assert labels(found("a", 2.0, 1.0), found("b", 2.0, 1.0)) == ["untrained", "a", "b"]
+    assert labels(found("a", 2.0, 1.0), found("b", 2.0, 1.5)) == ["a", "a, untrained", "b", "b, untrained"]
+    assert labels(found("a", 2.0, 1.0)) == ["a", "a, untrained"]
 
 
 def test_a_run_without_checkpoints_has_no_projections(run, tmp_path, capsys):

@@ -17,6 +17,17 @@ class Block(NamedTuple):
     surely: bool = True
 
 
+class Logs(dict):
+    """Numbers of a step, which come from the device together when Keras reads them, in place of one by one."""
+
+    def items(self):
+        tensors = {name: each for name, each in super().items() if tf.is_tensor(each)}
+        if len(tensors) > 1:
+            together = tf.stack([tf.cast(each, tf.float32) for each in tensors.values()])
+            self.update(zip(tensors, together.numpy().tolist(), strict=True))
+        return super().items()
+
+
 def cut_into_blocks(iterator):
     """Let Keras's epoch iterator give Blocks, of which the last has only the steps that the epoch has left.
 
@@ -85,9 +96,9 @@ def make_function(model, step):
             logs = [one_step(data) for _, data in zip(range(count), batches, strict=False)]
             if not logs:
                 raise StopIteration
-            return logs[-1]
+            return Logs(logs[-1])
         if surely and (not alone or model.steps_per_execution == 1):
-            return [one(batches) for _ in range(count)][-1]  # calls, too, wait for nothing
+            return Logs([one(batches) for _ in range(count)][-1])  # calls, too, wait for nothing
         if not alone:
             taken, logs = _in_turn(one_step, batches, count)
         else:
@@ -96,7 +107,7 @@ def make_function(model, step):
             taken, logs = several(batches, count)
         if not int(taken):
             raise StopIteration
-        return logs
+        return Logs(logs)
 
     return function
 

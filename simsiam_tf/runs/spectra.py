@@ -41,7 +41,7 @@ def spectra(lines: dict[str, list[tuple]]) -> Figure:
         right.set(title=f"explained by the first of them, {kind}", xlabel="rank, share of d", ylabel="share of the sum")
         right.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         right.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        right.legend(frameon=False, fontsize="small", loc="lower right")
+        right.legend(frameon=False, fontsize="small", loc="lower right", bbox_to_anchor=(1, 0.04))
         for axis in (left, right):
             axis.grid(alpha=0.25)
             axis.spines[["top", "right"]].set_visible(False)
@@ -49,19 +49,29 @@ def spectra(lines: dict[str, list[tuple]]) -> Figure:
 
 
 def _relative(values):
-    return np.maximum(values / values[0], LEAST) if values[0] > 0 else np.full(len(values), LEAST)
+    """Of the largest; nothing is drawn of what is zero but for rounding."""
+    return np.where(values > LEAST * values[0], values / max(values[0], 1e-300), np.nan)
 
 
 def of_diagnoses(diagnoses) -> dict[str, list[tuple]]:
-    """The lines of several encoders, a colour each; dashed are those of the encoders as they began."""
-    lines = {kind: [] for kind in KINDS}
-    for index, each in enumerate(diagnoses):
-        colour = {"color": f"C{index % 10}"}
-        for key, part in each.parts.items():
-            began = key.startswith("untrained")
-            kind = key.removeprefix("untrained").strip() or "features"
-            options = colour | ({"linestyle": "--", "linewidth": 1} if began else {})
-            lines[kind].append((f"{each.name}, untrained" if began else each.name, part.singular_values, options))
+    """The lines of several encoders, a colour each, the later the thinner, so that those beneath are seen.
+
+    Dashed are those of the encoders as they began: a gray one, where all began as the same.
+    """
+    lines, widths = {kind: [] for kind in KINDS}, np.linspace(3, 1.2, len(diagnoses))
+    for kind in KINDS:
+        key = "untrained" if kind == "features" else f"untrained {kind}"
+        began = [each.parts[key].singular_values for each in diagnoses if key in each.parts]
+        alike = len(began) > 1 and all(np.array_equal(began[0], each) for each in began)
+        if alike:
+            lines[kind].append(("untrained", began[0], {"color": "gray", "linestyle": "--"}))
+        for index, each in enumerate(diagnoses):
+            colour = {"color": f"C{index % 10}"}
+            if kind in each.parts:
+                lines[kind].append((each.name, each.parts[kind].singular_values, colour | {"linewidth": widths[index]}))
+            if key in each.parts and not alike:
+                dashed = colour | {"linestyle": "--", "linewidth": 1}
+                lines[kind].append((f"{each.name}, untrained", each.parts[key].singular_values, dashed))
     return lines
 
 
