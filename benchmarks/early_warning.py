@@ -119,11 +119,12 @@ def warned(runs, rule, truth):
 
 def rules_table(runs, found):
     header = ["collapses warned of within", *(f"{100 * time:.0f} %" for time in TIMES[:-1]), "the run"]
-    header += ["partial collapses", "healthy runs"]
+    header += ["partial collapses", "healthy runs, by the end"]
     body = []
     for name, rule in found.items():
         (counts, n), (part, m), (false, k) = (warned(runs, rule, truth) for truth in (COLLAPSE, PARTIAL, HEALTHY))
-        body.append([name, *(f"{count} of {n}" for count in counts), f"{part[-1]} of {m}", f"{false[-1]} of {k}"])
+        partial = f"{', '.join(map(str, part))} of {m}"
+        body.append([name, *(f"{count} of {n}" for count in counts), partial, f"{false[-1]} of {k}"])
     return table(header, body)
 
 
@@ -141,7 +142,7 @@ def sentence(runs, found):
     rule = found["the monitor: at risk"]
     (caught, n), (part, m), (false, k) = (warned(runs, rule, truth) for truth in (COLLAPSE, PARTIAL, HEALTHY))
     return (
-        f"On other runs than those that its limits were chosen on it warned of {caught[2]} of {n} collapses\n"
+        f"On runs that did not decide its limits it warned of {caught[2]} of {n} collapses\n"
         f"within a third of the run, of {part[-1]} of {m} partial ones, most of which it does not see,\n"
         f"and of {false[-1]} of {k} healthy runs.\n"
     )
@@ -172,6 +173,7 @@ def draw(runs, chosen, found, path):
         failing, healthy = (sum(run.truth == kind for run in runs) for kind in (truth, HEALTHY))
         axis.set(title=f"{truth} ({failing} runs), within a third of the run", xlim=(-0.02, 1.02))
         axis.set(xlabel=f"share of the {healthy} healthy runs warned of")
+        axis.plot([0, 1], [0, 1], color="gray", linestyle=":", linewidth=1)
         axis.grid(alpha=0.25)
         axis.legend(loc="lower right", fontsize="small")
     axes[0].set_ylabel("share of the failing runs warned of")

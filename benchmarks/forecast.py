@@ -77,6 +77,7 @@ OTHERS = {"a constant": lambda run: replace(run, inputs=np.zeros(1))} | {f"`{nam
 def fit(runs):
     """The model of these runs."""
     penalty = min(PENALTIES, key=lambda each: left_out(runs, each)[0])
+    mean_error, half_width = left_out(runs, penalty)
     slopes, intercept = regression(runs, penalty)
     x = np.array([run.inputs for run in runs])
     return Model(
@@ -84,7 +85,8 @@ def fit(runs):
         intercept=intercept,
         lowest=tuple(x.min(axis=0).tolist()),
         highest=tuple(x.max(axis=0).tolist()),
-        half_width=left_out(runs, penalty)[1],
+        half_width=half_width,
+        mean_error=mean_error,
         runs=len(runs),
     )
 
@@ -175,6 +177,8 @@ def errors_table(runs, key):
     body = [["**forecast**", *(f"**{cell(each)}**" for each in found)]]
     for name, reduced in OTHERS.items():
         body.append([name, *map(cell, trials([reduced(run) for run in runs], key))])
+    if key == "method":
+        body.append(["median of the others on the same data", *(of_the_data(runs, each) for each in found)])
     orders = [(each, [run.healthy for run in each.runs]) for each in found]
     orders = [each.order_of(some) for each, some in orders]
     body.append(["its correlation, healthy runs alone", *("-" if np.isnan(each) else f"{each:.2f}" for each in orders)])
@@ -183,6 +187,17 @@ def errors_table(runs, key):
     body.append(["their 90 % intervals", *(f"± {100 * each.half_width:.0f} points" for each in found)])
     body.append(["which held the accuracy of", *map(covered, found)])
     return table(header, body)
+
+
+def of_the_data(runs, trial):
+    """Mean error of the median accuracy of all other methods' runs on a run's data, which a forecast has to beat."""
+    known = {
+        data: [run.accuracy for run in runs if run.data == data and run.method != trial.name]
+        for data in {run.data for run in trial.runs}
+    }
+    if not all(known.values()):
+        return "-"
+    return f"{100 * np.mean([abs(np.median(known[run.data]) - run.accuracy) for run in trial.runs]):.1f}"
 
 
 def cell(trial):
@@ -199,22 +214,23 @@ def covered(trial):
 
 def draw(runs, path):
     """Forecast and measured accuracy of every run, its data set or its method held out; hollow: out of the range."""
-    figure, axes = plt.subplots(1, 2, figsize=(11, 5), sharex=True, sharey=True, layout="constrained")
-    colours = dict(zip(DATA.values(), ("tab:blue", "tab:orange", "tab:green"), strict=True))
+    figure, axes = plt.subplots(1, 2, figsize=(12, 5.5), sharex=True, sharey=True, layout="constrained")
     for axis, key in zip(axes, ("data", "method"), strict=True):
-        for trial in trials(runs, key):
-            for data in dict.fromkeys(run.data for run in trial.runs):
-                for within in (True, False):
-                    rows = [i for i, run in enumerate(trial.runs) if run.data == data and trial.inside[i] == within]
-                    fill = {"color": colours[data]} if within else {"facecolors": "none", "edgecolors": colours[data]}
-                    axis.scatter(100 * trial.measured[rows], 100 * trial.found[rows], s=14, alpha=0.6, **fill)
+        marks = {}
+        for index, trial in enumerate(trials(runs, key)):
+            colour = marks[trial.name] = f"C{index}"
+            for within in (True, False):
+                rows = trial.inside == within
+                fill = {"color": colour} if within else {"facecolors": "none", "edgecolors": colour}
+                axis.scatter(100 * trial.measured[rows], 100 * trial.found[rows], s=14, alpha=0.6, **fill)
         axis.plot([0, 100], [0, 100], color="black", linewidth=1)
         axis.set(title=f"{key if key == 'method' else 'data set'} held out of the fit", xlabel="measured, %")
         axis.grid(alpha=0.25)
+        shown = {name: {"color": colour} for name, colour in marks.items()}
+        shown["out of the fit's range"] = {"color": "black", "markerfacecolor": "none"}
+        handles = [plt.Line2D([], [], marker="o", linestyle="", **each) for each in shown.values()]
+        axis.legend(handles, shown, loc="lower right", fontsize="small")
     axes[0].set_ylabel("forecast linear accuracy, %")
-    marks = {name: {"color": colour} for name, colour in colours.items()}
-    marks["hollow: outside of the fit's range"] = {"color": "black", "markerfacecolor": "none"}
-    axes[0].legend([plt.Line2D([], [], marker="o", linestyle="", **each) for each in marks.values()], marks)
     figure.savefig(path, dpi=110)
 
 

@@ -29,7 +29,9 @@ ON_THE_WAY = {
     "features_rank": ("features: effective rank", -1),
     "features_rankme": ("features: RankMe", -1),
     "features_nesum": ("features: NESum", -1),
+    "features_uniformity": ("features: uniformity", 1),
     "projections_auc": ("projections: AUC of the spectrum", 1),
+    "feature_std": ("the monitor's spread", -1),
     "effective_rank": ("the monitor's effective rank", -1),
     "correlation_strength": ("the monitor's correlation", 1),
 }

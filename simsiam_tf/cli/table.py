@@ -18,6 +18,7 @@ DIAGNOSED = {
     "AUC": ("spectrum_auc", "{:.3f}"),
     "rank": ("effective_rank", "{:.1f}"),
     "RankMe": ("rankme", "{:.1f}"),
+    "NESum": ("nesum", "{:.1f}"),
     "alpha": ("alpha_req", "{:.2f}"),
     "LiDAR": ("lidar", "{:.1f}"),
     "align.": ("alignment", "{:.3f}"),

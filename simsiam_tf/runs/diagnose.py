@@ -12,13 +12,12 @@ from simsiam_tf.atomic import replacing
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.collapse import collapse_figures, spectrum_auc
 from simsiam_tf.evaluation.features import Extractor
-from simsiam_tf.evaluation.forecast import shipped
 from simsiam_tf.evaluation.label_free import label_free_figures
 from simsiam_tf.evaluation.spectrum import Spectrum, explained
 from simsiam_tf.interop.export import load_keras
 from simsiam_tf.runs.build import build_backbone, load_images
 from simsiam_tf.runs.folder import RunFolder
-from simsiam_tf.runs.label_free import ROWS, LabelFree, spaced
+from simsiam_tf.runs.label_free import ROWS, LabelFree, forecast, spaced
 from simsiam_tf.runs.labelled import learns_labels
 from simsiam_tf.runs.trained import trained_method, untrained_method
 from simsiam_tf.settings import files
@@ -83,8 +82,7 @@ def of_run(folder: RunFolder, name: str, where: str) -> Diagnosis:
     except InputError as error:
         missing = str(error)
     both = {"encoder": parts["features"].figures, "untrained": parts["untrained"].figures}
-    forecast = shipped().forecast(both) if where == "train" else None
-    return Diagnosis(name, len(look.rows), parts, forecast, missing)
+    return Diagnosis(name, len(look.rows), parts, forecast(config, both) if where == "train" else None, missing)
 
 
 def _projections(look, method):

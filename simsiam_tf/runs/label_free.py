@@ -87,7 +87,18 @@ def judged_without_labels(config: Config, backbone, images, features=None, untra
         "encoder": figures(backbone, features),
         "untrained": figures(build_backbone(config), untrained_features),
     }
-    return {"label_free": both, "forecast": shipped().forecast(both)}
+    return {"label_free": both, "forecast": forecast(config, both)}
+
+
+def forecast(config: Config, both: dict) -> dict:
+    """As `Model.forecast`; none where targets stand still: a student's spectra are its teacher's (docs/collapse.md).
+
+    Args:
+        both: {"encoder", "untrained": figures}.
+    """
+    if not config.method.can_collapse:
+        return {"outside": f"{config.method.name} takes its features' spread from what it is taught"}
+    return shipped().forecast(both)
 
 
 def spaced(n, most):
