@@ -147,6 +147,14 @@ def test_refusals(trained, tmp_path, capsys, words, said):
     assert err.count("\n") == 1
 
 
+def test_a_diagnosis_takes_the_place_of_no_other_file(run, found, capsys):
+    before = (run / "result.json").read_bytes()
+    assert cli.main(["diagnose", str(run), "--output", str(run / "result.png")]) == 2
+    assert "result.json, which is no diagnosis; give another name" in capsys.readouterr().err
+    assert (run / "result.json").read_bytes() == before
+    assert cli.main(["diagnose", str(run), "--output", str(found[1] / "d.png")]) == 0  # its own, a second time
+
+
 def test_spectra_of_a_training_are_kept_and_drawn(output):
     assert cli.main(arguments(output, name="looked", monitor__spectrum_epochs=2, evaluation__baselines="[]")) == 0
     with np.load(output / "looked" / "spectra.npz") as file:

@@ -33,6 +33,7 @@ def run(arguments: list[str]) -> int:
         raise InputError(f"image_size: {options.image_size}, but runs have sizes of their own; leave it out")
     default = subjects[0] / "diagnose.png" if len(subjects) == 1 and subjects[0].is_dir() else Path("diagnose.png")
     output = check_output(Path(options.output or default), (".png",))
+    figures = _beside(output)
     check_images(options.data)
 
     quiet_tensorflow()
@@ -46,7 +47,6 @@ def run(arguments: list[str]) -> int:
             found.append(diagnose.of_run(RunFolder.existing(path), names[path], options.data))
         else:
             found.append(diagnose.of_encoder(path, names[path], options.data, side))
-    figures = output.with_suffix(".json")
     diagnose.write(found, figures)
     spectra.draw_spectra(output, spectra.of_diagnoses(found))
     print_diagnoses(found)
@@ -73,6 +73,19 @@ def _checked(path, options):
         return json.loads(sidecar(path).read_bytes())["frame"]["size"][0]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"image_size: none given, and {sidecar(path)} does not say it; give --image_size") from error
+
+
+def _beside(output):
+    """The .json of that name, which may replace an earlier diagnosis and nothing else, such as a run's result."""
+    path = output.with_suffix(".json")
+    if path.exists():
+        try:
+            content = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            content = None
+        if not (isinstance(content, list) and all("images" in each for each in content)):
+            raise InputError(f"output: {output} would replace {path}, which is no diagnosis; give another name")
+    return path
 
 
 def _names(paths):
