@@ -50,8 +50,8 @@ def float32_losses():
 def test_half_precision_follows_float32(float32_losses, policy, first, later):
     """The first three losses to `first`, the means of 50 steps to `later`; the loss falls by 0.4.
 
-    Measured: 0.004 and 0.07 in bfloat16, 0.005 and 0.12 in float16; and 0.003 and 0.04 in float16 where an operation has
-    two threads, which rounds in another order.
+    Measured: 0.004 and 0.07 in bfloat16, 0.005 and 0.12 in float16; and 0.003 and 0.04 in float16 where an operation
+    has two threads, which rounds in another order.
     """
     losses = losses_of_200_steps(policy)
     expected, found = float32_losses.reshape(4, 50).mean(axis=1), losses.reshape(4, 50).mean(axis=1)
