@@ -2,9 +2,9 @@
 
 python tests/replicas.py FILE writes {run/place: array} for the runs "one", "two", "halves" (one device whose BatchNorm
 sees each half of the batch by itself), "two_unsynchronized", "compiled" (the same by XLA), "calls" (two, three steps a
-call), "scaled_one" and "scaled_two" (with a loss scale). Beside them "refused", why XLA compiles no synchronized
-BatchNorm, "ends", how many steps two devices take of four batches whose number nobody knows, by steps a call, and what
-images that are not finite do: "diverged" and "overflow".
+call), "scaled_one" and "scaled_two" (with a loss scale), "chunks_one" and "chunks_two" (images in chunks). Beside them
+"refused", why XLA compiles no synchronized BatchNorm, "ends", how many steps two devices take of four batches whose
+number nobody knows, by steps a call, and what images that are not finite do: "diverged" and "overflow".
 """
 
 import os
@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from simsiam_tf import LinearProbe, SimSiam, make_optimizer, recipe
 from simsiam_tf.data import ArrayImages, training_batches
+from simsiam_tf.data.order import ContinualOrder
 from simsiam_tf.errors import InputError
 from simsiam_tf.networks.layers import BatchNorm
 from simsiam_tf.runs.workers import Workers
@@ -55,7 +56,7 @@ def make(workers, synchronized=True, per_execution=1, jit=False, loss_scale=None
     return model
 
 
-def train(workers, synchronized=True, **options):
+def train(workers, synchronized=True, order=None, **options):
     """Every variable and the loss and probe accuracy of each epoch."""
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (85, 14, 14, 3), dtype=np.uint8)
@@ -65,7 +66,8 @@ def train(workers, synchronized=True, **options):
     keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: history.append(dict(logs)))
 
     def batches(part, parts):
-        return training_batches(images, BATCH, 5, with_labels=True, with_rows=True, part=part, parts=parts)
+        shared = {"part": part, "parts": parts, "order": order}
+        return training_batches(images, BATCH, 5, with_labels=True, with_rows=True, **shared)
 
     stream = workers.batches(batches)
     model.fit(stream, steps_per_epoch=STEPS // 4, epochs=4, verbose=0, shuffle=False, callbacks=[probe, keep])
@@ -130,6 +132,8 @@ if __name__ == "__main__":
     runs = {"one": train(one), "two": train(two), "two_unsynchronized": train(two, synchronized=False)}
     runs["calls"] = train(two, per_execution=3)
     runs |= {"scaled_one": train(one, loss_scale=1024.0), "scaled_two": train(two, loss_scale=1024.0)}
+    order = ContinualOrder(np.random.default_rng(1).permutation(85), BATCH, 5, "single_pass", 4, switch_epoch=3)
+    runs |= {"chunks_one": train(one, order=order), "chunks_two": train(two, order=order)}
     runs["diverged"] = {"at": copies(two, broken(two)[0].diverged_at)}
     runs["overflow"] = overflow(two)
     runs["compiled"] = train(two, synchronized=False, jit=True)

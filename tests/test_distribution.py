@@ -49,6 +49,12 @@ def test_two_devices_train_the_weights_of_one(runs):
     assert np.ptp(runs["one"]["loss"]) > 0.01
 
 
+def test_two_devices_take_images_in_chunks_as_one_does(runs):
+    """The paper's hybrid: a chunk an epoch, and from the last epoch on all of them."""
+    assert max(differences(runs["chunks_one"], runs["chunks_two"]).values()) < 1e-5
+    assert max(differences(runs["one"], runs["chunks_one"]).values()) > 1e-2
+
+
 def test_without_synchronisation_each_device_normalises_its_part(runs):
     """As one device does whose BatchNorm sees the halves of the batch one by one."""
     assert max(differences(runs["halves"], runs["two_unsynchronized"]).values()) < 1e-5
