@@ -10,9 +10,9 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command does
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from simsiam_tf import Rates, SimSiam, make_optimizer, recipe
+from simsiam_tf.cli.tensorflow import two_at_a_time
 from simsiam_tf.data import from_arrays, training_batches
 from simsiam_tf.evaluation.features import Extractor
 from simsiam_tf.networks import resnet
@@ -38,7 +38,7 @@ class Watch(keras.callbacks.Callback):
 
 def main(a):
     keras.utils.set_random_seed(a["seed"])
-    tf.config.threading.set_intra_op_parallelism_threads(max(1, a["threads"] // 2))  # as `two_at_a_time`
+    two_at_a_time()
     with np.load(a["images"]) as content:
         train, test = from_arrays(content["images"]), from_arrays(content["test_images"])
     side, steps = train.side, len(train) // a["batch_size"]

@@ -70,6 +70,8 @@ class SpectrumMonitor(keras.callbacks.Callback):
             return {}
         features, z = kept
         views = None if self.views is None else view_features(self.model, self.views)
+        if views is not None and not np.isfinite(views).all():
+            views = None
         known = label_free_figures(features, views)
         figures = {f"features_{NAMES.get(name, name)}": value for name, value in known.items() if name != "images"}
         return figures | {"projections_auc": spectrum_auc(z), "projections_rank": effective_rank(z)}

@@ -23,7 +23,7 @@ class Logs(dict):
     def items(self):
         tensors = {name: each for name, each in super().items() if tf.is_tensor(each)}
         if len(tensors) > 1:
-            together = tf.stack([tf.cast(each, tf.float32) for each in tensors.values()])
+            together = tf.stack([tf.cast(each, tf.float64) for each in tensors.values()])
             self.update(zip(tensors, together.numpy().tolist(), strict=True))
         return super().items()
 

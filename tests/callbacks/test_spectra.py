@@ -5,7 +5,7 @@ import pytest
 
 from fitting import run
 from simsiam_tf import SimSiam
-from simsiam_tf.callbacks import SpectrumMonitor
+from simsiam_tf.callbacks import SpectrumMonitor, spectra
 from simsiam_tf.callbacks.spectra import read_looks
 from simsiam_tf.errors import InputError
 from simsiam_tf.evaluation.label_free import alignment, lidar
@@ -42,6 +42,13 @@ def test_views_give_alignment_and_lidar(small_model, colours):
     features = np.stack([model(view) for view in views], axis=1)
     assert history["features_alignment"][-1] == pytest.approx(alignment(features[:, 0], features[:, 1]), rel=1e-5)
     assert history["features_lidar"][-1] == pytest.approx(lidar(features), rel=1e-5)
+
+
+def test_views_whose_features_are_not_finite_leave_their_figures_out(small_model, colours, monkeypatch):
+    monkeypatch.setattr(spectra, "view_features", lambda model, views: np.full((6, 2, 8), np.inf))
+    history = run(small_model(), colours, [SpectrumMonitor(colours, views=[colours[:6]] * 2)])
+    assert "features_nesum" in history
+    assert "features_lidar" not in history
 
 
 def test_the_first_look_is_at_the_untrained_network(small_model, colours):
