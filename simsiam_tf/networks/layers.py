@@ -10,12 +10,9 @@ import zlib
 import keras
 import tensorflow as tf
 
-from simsiam_tf.networks import compiled, synchronized
+from simsiam_tf.networks import compiled, onednn, synchronized
 
 FUSED_DTYPES = (tf.float32, tf.bfloat16, tf.float16)
-# oneDNN 3.7.3, on by default in TensorFlow 2.21 on CPUs with AVX-512 VNNI, takes fewer channels than one vector holds
-# wrongly in the gradient of a strided 1x1 kernel, and writes beyond its memory (uxlfoundation/oneDNN#6035).
-ONE_VECTOR = 16
 
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
@@ -80,6 +77,7 @@ class BatchNorm(keras.layers.BatchNormalization):
     def _fused(self, inputs, training):
         scale, offset, mean, variance = self._parameters(tf.float32)
         flat = inputs.shape.rank == 2
+        inputs = tf.cast(inputs, onednn.batch_norm_dtype(inputs))
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs[:, None, None, :] if flat else inputs,
             scale=scale,
@@ -142,12 +140,19 @@ class MaxPooling2D(keras.layers.MaxPooling2D):
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
 class Conv2D(keras.layers.Conv2D):
-    """Keras's; in a training step that XLA compiles a strided 1x1 kernel takes its pixels first, which moves less."""
+    """Keras's without its options; where that is faster, `onednn.conv2d`.
+
+    In a training step that XLA compiles a strided 1x1 kernel takes its pixels first, which moves less.
+    """
 
     def convolution_op(self, inputs, kernel):
-        stride = self.strides[0]
-        if compiled.is_compiled() and self.kernel_size == (1, 1) and stride > 1:
-            return tf.nn.conv2d(tf.convert_to_tensor(inputs)[:, ::stride, ::stride], kernel, 1, "VALID")
+        inputs, kernel = tf.convert_to_tensor(inputs), tf.convert_to_tensor(kernel)
+        size, stride, padding = self.kernel_size[0], self.strides[0], self.padding.upper()
+        if compiled.is_compiled():
+            if size == 1 and stride > 1:
+                return tf.nn.conv2d(inputs[:, ::stride, ::stride], kernel, 1, "VALID")
+        elif onednn.slow_gradient(inputs, size, stride, padding):
+            return onednn.conv2d(inputs, kernel, stride, padding)
         return super().convolution_op(inputs, kernel)
 
 
@@ -184,7 +189,7 @@ def conv(inputs, filters, kernel_size, stride, name, seed, initializer=kaiming_n
     """Apply a convolution without bias, padded by (kernel_size - 1) // 2 on both sides as torchvision does.
 
     Keras's "same" at stride 2 pads more on the right and bottom, which shifts every later pixel. A strided 1x1
-    convolution of fewer than ONE_VECTOR channels takes its pixels first, and is then one without a stride.
+    convolution of fewer than onednn.ONE_VECTOR channels takes its pixels first, and is then one without a stride.
 
     Args:
         inputs: symbolic (n, h, w, c).
@@ -197,7 +202,7 @@ def conv(inputs, filters, kernel_size, stride, name, seed, initializer=kaiming_n
     padding = "same" if stride == 1 else "valid"
     if stride > 1 and kernel_size > 1:
         inputs = keras.layers.ZeroPadding2D((kernel_size - 1) // 2, name=f"{name}_pad")(inputs)
-    if stride > 1 and kernel_size == 1 and inputs.shape[-1] < ONE_VECTOR:
+    if stride > 1 and kernel_size == 1 and inputs.shape[-1] < onednn.ONE_VECTOR:
         inputs, stride = keras.layers.AveragePooling2D(1, stride, name=f"{name}_stride")(inputs), 1
     return Conv2D(
         filters,
