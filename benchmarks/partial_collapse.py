@@ -30,6 +30,8 @@ ON_THE_WAY = {
     "features_rankme": ("features: RankMe", -1),
     "features_nesum": ("features: NESum", -1),
     "features_uniformity": ("features: uniformity", 1),
+    "features_alignment": ("features: alignment of two views", 1),
+    "features_lidar": ("features: LiDAR", -1),
     "projections_auc": ("projections: AUC of the spectrum", 1),
     "feature_std": ("the monitor's spread", -1),
     "effective_rank": ("the monitor's effective rank", -1),
