@@ -7,6 +7,7 @@
 # 75 time is up, call again; any other: the stage named last has failed, its log is in WORK.
 # WORK (default /tmp/simsiam-gpu) keeps run folder, logs and compiled programs; RESULTS gets the figures as JSON.
 # PYTHON: the interpreter; where TensorFlow came as a kit, source the kit's env.sh before.
+# On a CPU, to see whether it runs at all (README.md): ALLOW_CPU=1 with small BATCH, WIDTH, STEPS and IMAGES.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 PYTHON=${PYTHON:-${TFGPU_PYTHON:-python3}}
@@ -70,10 +71,11 @@ stage smoke 120 "$PYTHON" -m simsiam_tf train --config digits --name smoke --out
 benchmark augmentation
 stage augmentation_224 120 "$PYTHON" benchmarks/augmentation.py --recipe imagenet --image-size 224 --batch-size 128 \
     --json "$RESULTS/augmentation_224.json"
-benchmark step --batch-size "${BATCH:-512}" --steps 20 --precision bfloat16
-benchmark epoch --images "${IMAGES:-51200}" --batch-size "${BATCH:-512}" --width 64 --image-size 32
-benchmark step_profile --batch-size "${BATCH:-512}" --precision bfloat16
-benchmark monitors --width 64 --repeats 1
+BATCH=${BATCH:-512} WIDTH=${WIDTH:-64}
+benchmark step --batch-size "$BATCH" --width "$WIDTH" --steps "${STEPS:-20}" --precision bfloat16
+benchmark epoch --images "${IMAGES:-51200}" --batch-size "$BATCH" --width "$WIDTH" --image-size 32
+benchmark step_profile --batch-size "$BATCH" --width "$WIDTH" --precision bfloat16
+benchmark monitors --images "${IMAGES:-10000}" --width "$WIDTH" --repeats 1
 benchmark startup
 stage train 150 bash -c 'train cifar10 cifar10 "$@"' train "$@"
 stage fast 150 bash -c 'train cifar10_fast cifar10_fast "$@"' fast "$@"
