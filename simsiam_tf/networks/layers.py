@@ -52,7 +52,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         else:
             fused = inputs.dtype in FUSED_DTYPES and inputs.shape.rank in (2, 4)
             kernels = (self._fused if fused else self._explicit) if alone else self._synchronized
-            outputs, mean, variance = kernels(inputs, training)
+            outputs, mean, variance = kernels(tf.cast(inputs, onednn.batch_norm_dtype(inputs)), training)
             outputs = tf.nn.relu(outputs) if self.relu else outputs
         if training:
             self._move(self.moving_mean, mean)
@@ -77,7 +77,6 @@ class BatchNorm(keras.layers.BatchNormalization):
     def _fused(self, inputs, training):
         scale, offset, mean, variance = self._parameters(tf.float32)
         flat = inputs.shape.rank == 2
-        inputs = tf.cast(inputs, onednn.batch_norm_dtype(inputs))
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs[:, None, None, :] if flat else inputs,
             scale=scale,
