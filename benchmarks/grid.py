@@ -53,23 +53,19 @@ def heads(d):
     return HEADS + 2 * (d**2 + 2048 * d)
 
 
-def measured(cell, rounds):
-    """[{precision, ours, torch, ratio, died}] of a cell; `torch` is its fastest, in seconds, as ours is."""
+def measured(cell, precision, rounds):
+    """{precision, ours, torch, ratio, died} of a cell; `torch` is its fastest, in seconds, as ours is."""
     stem, side, width, batch, flop = cell
-    options = {"stem": stem, "image-size": side, "width": width, "batch-size": batch}
+    options = {"stem": stem, "image-size": side, "width": width, "batch-size": batch, "precision": precision}
     options |= {"steps": max(1, round(BLOCK / flop))}
-    rows = []
-    for precision in PRECISIONS:
-        command = [sys.executable, HERE / "step.py", *(f"--{key}={value}" for key, value in options.items())]
-        command += ["--precision", precision]
-        died = []
-        if (found := results(command, rounds)) is None:
-            died = [each for each in VARIANTS if results([*command, "--variants", each], 1) is None]
-            found = results([*command, "--variants", "ours", *(each for each in VARIANTS if each not in died)], rounds)
-        if found is None:
-            raise SystemExit(f"{precision}, {cell[:-1]}: the process dies with ours in it")
-        rows.append(row(found, precision) | {"died": died})
-    return rows
+    command = [sys.executable, HERE / "step.py", *(f"--{key}={value}" for key, value in options.items())]
+    died = []
+    if (found := results(command, rounds)) is None:
+        died = [each for each in VARIANTS if results([*command, "--variants", each], 1) is None]
+        found = results([*command, "--variants", "ours", *(each for each in VARIANTS if each not in died)], rounds)
+    if found is None:
+        raise SystemExit(f"{precision}, {cell[:-1]}: the process dies with ours in it")
+    return row(found, precision) | {"died": died}
 
 
 def results(command, rounds):
@@ -118,14 +114,15 @@ def main():
     if rows and known["machine"]["processor"] != record.processor():
         raise SystemExit(f"json: {path} is of another machine; give another file")
     keys = ("stem", "side", "width", "batch")
-    done = {tuple(each[key] for key in keys) for each in rows}
-    todo = [cell for cell in cells(arguments.most) if cell[:-1] not in done]
-    for i, cell in enumerate(todo):
-        new = [dict(zip(keys, cell[:-1], strict=True)) | each for each in measured(cell, arguments.rounds)]
-        rows += new
+    done = {tuple(each[key] for key in (*keys, "precision")) for each in rows}
+    every = itertools.product(cells(arguments.most), PRECISIONS)
+    todo = [(cell, precision) for cell, precision in every if (*cell[:-1], precision) not in done]
+    for i, (cell, precision) in enumerate(todo):
+        rows.append(dict(zip(keys, cell[:-1], strict=True)) | measured(cell, precision, arguments.rounds))
         record.write(path, {"rounds": arguments.rounds, "cells": rows})
-        said = ", ".join(f"{each['precision']} {each['ratio']:.2f} x" for each in new)
-        print(f"[{i + 1}/{len(todo)}] {cell[0]}, {cell[1]} px, width {cell[2]}, batch {cell[3]}: {said}", flush=True)
+        stem, side, width, batch, _ = cell
+        said = f"{stem}, {side} px, width {width}, batch {batch}, {precision}: {rows[-1]['ratio']:.2f} x"
+        print(f"[{i + 1}/{len(todo)}] {said}", flush=True)
     if arguments.figure:
         draw(rows, arguments.figure)
 
