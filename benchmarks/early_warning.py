@@ -45,7 +45,7 @@ def parts(runs):
 
 def monitor(at_least):
     """The monitor's own verdict at a level: 1 at risk, 2 collapsed."""
-    return lambda run: first(run, np.array(verdict.confirmed(verdict.severities(run.all_looks))) >= at_least)
+    return lambda run: first(run.shares, np.array(verdict.confirmed(verdict.severities(run.all_looks))) >= at_least)
 
 
 def variant(rank, confirm):
@@ -55,14 +55,14 @@ def variant(rank, confirm):
         with patch.object(verdict, "EFFECTIVE_RANK", (rank, verdict.EFFECTIVE_RANK[1])):
             bad = np.array([each.level > 0 for each in verdict.severities(run.all_looks)])
         ends = np.arange(1, len(bad) + 1)
-        return first(run, np.array([end >= confirm and bad[end - confirm : end].all() for end in ends]))
+        return first(run.shares, np.array([end >= confirm and bad[end - confirm : end].all() for end in ends]))
 
     return rule
 
 
 def limit(name, value, confirm=CONFIRM):
     """One figure beyond a limit, in several looks one after the other."""
-    return lambda run: first(run, run.scores(confirm)[name] > value)
+    return lambda run: first(run.shares, run.scores(confirm)[name] > value)
 
 
 def regression(chosen):
@@ -82,8 +82,8 @@ def inputs(run):
     return np.nan_to_num(np.array(rows), nan=0.0)
 
 
-def first(run, alarmed):
-    return float(run.shares[np.argmax(alarmed)]) if np.any(alarmed) else np.inf
+def first(shares, alarmed):
+    return float(shares[np.argmax(alarmed)]) if np.any(alarmed) else np.inf
 
 
 def furthest(score, chosen):
@@ -104,17 +104,17 @@ def rules(chosen):
             found[f"{title} {side} {abs(value):.3g}, {looks}"] = limit(name, value, confirm)
     score = regression(chosen)
     value = furthest(score, chosen)
-    found["logistic regression of the three, one look"] = lambda run: first(run, score(run) > value)
+    found["logistic regression of the three, one look"] = lambda run: first(run.shares, score(run) > value)
     return found
 
 
 # === The page ===
 
 
-def warned(runs, rule, truth):
-    """How many of the runs that became this are warned of by each of `TIMES`, and how many they are."""
+def warned(runs, rule, truth, within=TIMES):
+    """How many of the runs that became this are warned of within these shares of a run, and how many they are."""
     times = np.array([rule(run) for run in runs if run.truth == truth])
-    return [int(np.sum(times <= time)) for time in TIMES], len(times)
+    return [int(np.sum(times <= time)) for time in within], len(times)
 
 
 def rules_table(runs, found):
@@ -142,9 +142,9 @@ def sentence(runs, found):
     rule = found["the monitor: at risk"]
     (caught, n), (part, m), (false, k) = (warned(runs, rule, truth) for truth in (COLLAPSE, PARTIAL, HEALTHY))
     return (
-        f"On runs that did not decide its limits it warned of {caught[2]} of {n} collapses\n"
-        f"within a third of the run, of {part[-1]} of {m} partial ones, most of which it does not see,\n"
-        f"and of {false[-1]} of {k} healthy runs.\n"
+        f"On runs that did not decide its limits, most of them other seeds of recipes that did, it warned of\n"
+        f"{caught[2]} of {n} collapses within a third of the run, of {part[-1]} of {m} partial ones,\n"
+        f"most of which it does not see, and of {false[-1]} of {k} healthy runs.\n"
     )
 
 

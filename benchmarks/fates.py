@@ -29,7 +29,7 @@ FEWEST_LOOKS = 20
 
 @dataclass(frozen=True)
 class Run:
-    """One run: its data, its method, what became of it, all its looks, its label-free figures, and its epochs' figures.
+    """One run: its data, method and seed, what became of it, its looks, label-free figures, and its epochs' figures.
 
     `shares` are how far each look is into the run.
     """
@@ -40,6 +40,7 @@ class Run:
     all_looks: list
     label_free: dict = field(default_factory=dict)
     epochs: list = field(default_factory=list)
+    seed: int = 0
 
     @cached_property
     def looks(self):
@@ -87,5 +88,6 @@ def told_by_accuracy(folder=RESULTS):
             truth = COLLAPSE if gain < 0.25 else PARTIAL if gain < 0.75 else HEALTHY
             if not any(run.all_looks == looks for run in runs):  # the same training, evaluated in two ways
                 label_free = figures.get("label_free", {})
-                runs.append(Run(NAMES[data], c["method.name"], truth, looks, label_free, result["epochs"]))
+                known = label_free, result["epochs"], c["seed"]
+                runs.append(Run(NAMES[data], c["method.name"], truth, looks, *known))
     return runs

@@ -9,6 +9,7 @@ not collapse, keeps its spread within a tenth of 1/sqrt(d), or that its kNN rise
 where all seeds do; that it learns, where none fails and it is above the untrained encoder.
 """
 
+import collections
 import functools
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from simsiam_tf.experiments.tables import is_accuracy
 from simsiam_tf.settings import yaml_files
 
 COLUMN = "linear_accuracy"
-CONFIRMED, NOT, UNDECIDED, UNMEASURED = "confirmed", "not", "undecided", "not measured"
+CONFIRMED, NOT, UNDECIDED, UNMEASURED = VERDICTS = "confirmed", "not", "undecided", "not measured"
 ORDERS = {"below": "higher", "above": "lower", "like": "lower", "no more than": "higher"}  # and what refutes them
 BAD = {"collapses": {COLLAPSED}, "diverges": {DIVERGED}, "fails": {COLLAPSED, DIVERGED, NOT_CONVERGING, OSCILLATING}}
 ALONE = {"does not collapse", "keeps its spread", "rises"}  # a difference says nothing of these
@@ -129,7 +130,10 @@ def findings_table(some):
         untrained = [accuracy for accuracy in known if accuracy is not None]
         verdict, said = judge(each.relation, rows[each.row], others[each.other], untrained, each.column)
         body.append([each.where, each.words, each.paper, said, verdict])
-    return table(["of the paper", "finding", "paper", "ours, 95 % interval", "verdict"], body)
+    counts = collections.Counter(row[-1] for row in body)
+    said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+    found = table(["of the paper", "finding", "paper", "ours, 95 % interval", "verdict"], body)
+    return f"{found}\nOf these {len(body)} findings: {said}.\n"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ A figure is judged by the area under its ROC curve: the chance that it is worse 
 of the same data. 0.5 is no better than a coin, and below it the figure is worse in healthy runs.
 """
 
+import early_warning
 import forecast
+import numpy as np
 from fates import COLLAPSE, NAMES, PARTIAL, told_by_accuracy
 from sklearn.metrics import roc_auc_score
 from verdicts import PAGE, RESULTS, table, write
@@ -112,9 +114,50 @@ def area_of(name, sign, epochs, runs, truth):
     return "-" if None in epochs else area([sign * epoch[name] for epoch in epochs], runs, truth)
 
 
+def rules(runs):
+    """Table: when a figure passes a limit that no healthy run of seed 0 passes on the same data, in the other seeds."""
+    known = by_data([run for run in runs if all(name in run.epochs[-1] for name in ON_THE_WAY)])
+    groups = {name: ([r for r in some if r.seed == 0], [r for r in some if r.seed]) for name, some in known.items()}
+    body = []
+    for figure, (words, sign) in ON_THE_WAY.items():
+        body.append([words])
+        for chosen, others in groups.values():
+            bad = max(max(worse(run, figure, sign)) for run in chosen if run.truth == HEALTHY)
+            body[-1] += told(others, passing(figure, sign, bad))
+    monitor = early_warning.monitor(1)
+    body.append(["the monitor: at risk", *(text for _, others in groups.values() for text in told(others, monitor))])
+    titles = [f"{name}: {what}" for name in groups for what in ("collapses", "partial collapses", "healthy runs")]
+    return table(["warned of within " + ", ".join(f"{100 * time:.0f}" for time in TIMES) + " %", *titles], body)
+
+
+def passing(figure, sign, limit):
+    """The rule that a figure of an epoch is beyond a limit."""
+
+    def rule(run):
+        shares = np.array([epoch["epoch"] for epoch in run.epochs]) / run.epochs[-1]["epoch"]
+        return early_warning.first(shares, worse(run, figure, sign) > limit)
+
+    return rule
+
+
+def worse(run, figure, sign):
+    """(epochs,): a figure, higher is worse."""
+    return np.array([sign * epoch[figure] for epoch in run.epochs])
+
+
+def told(runs, rule):
+    """How many runs of each fate a rule warns of within `TIMES`, as text."""
+    texts = []
+    for truth in (COLLAPSE, PARTIAL, HEALTHY):
+        found, n = early_warning.warned(runs, rule, truth, TIMES)
+        texts.append(f"{', '.join(map(str, found))} of {n}")
+    return texts
+
+
 if __name__ == "__main__":
     contents = {
         "partial at the end": at_the_end(told_by_accuracy()),
         "partial on the way": on_the_way(told_by_accuracy(SPECTRA)),
+        "partial rules": rules(told_by_accuracy(SPECTRA)),
     }
     PAGE.write_text(write(PAGE.read_text(), contents))

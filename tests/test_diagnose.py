@@ -147,11 +147,15 @@ def test_refusals(trained, tmp_path, capsys, words, said):
     assert err.count("\n") == 1
 
 
-def test_a_diagnosis_takes_the_place_of_no_other_file(run, found, capsys):
+def test_a_diagnosis_takes_the_place_of_no_other_file(run, found, tmp_path, capsys):
     before = (run / "result.json").read_bytes()
     assert cli.main(["diagnose", str(run), "--output", str(run / "result.png")]) == 2
     assert "result.json, which is no diagnosis; give another name" in capsys.readouterr().err
     assert (run / "result.json").read_bytes() == before
+    for content in ("[1, 2]", "[]", "{", '[{"name": "mine"}]'):
+        (tmp_path / "d.json").write_text(content)
+        assert cli.main(["diagnose", str(run), "--output", str(tmp_path / "d.png")]) == 2
+        assert (tmp_path / "d.json").read_text() == content
     assert cli.main(["diagnose", str(run), "--output", str(found[1] / "d.png")]) == 0  # its own, a second time
 
 

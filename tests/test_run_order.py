@@ -146,7 +146,7 @@ def test_other_workers_take_the_first_ones_permutation(tmp_path):
             "--data.order=hybrid --optimizer.epochs=5 --data.switch_epoch=5",
             r"data.switch_epoch: 5 of 5 epochs; give fewer than optimizer.epochs$",
         ),
-        ("--data.order=hybrid --optimizer.epochs=1", r"data.switch_epoch: 1 of 1 epochs; give fewer than"),
+        ("--data.order=hybrid --optimizer.epochs=1", r"data.order: hybrid, but 1 epoch; give 2 or more as"),
         (
             "--data.order=accumulate --optimizer.epochs=100 --data.rounds=3",
             r"data.rounds: 3 does not divide the 100 epochs; give a divisor of them$",

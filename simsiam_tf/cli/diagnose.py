@@ -83,7 +83,8 @@ def _beside(output):
             content = json.loads(path.read_bytes())
         except (OSError, ValueError):
             content = None
-        if not (isinstance(content, list) and all("images" in each for each in content)):
+        found = content if isinstance(content, list) else []
+        if not found or not all(isinstance(each, dict) and "images" in each for each in found):
             raise InputError(f"output: {output} would replace {path}, which is no diagnosis; give another name")
     return path
 

@@ -62,7 +62,8 @@ class ContinualOrder:
         repeat_batch: how often in a row each batch comes.
 
     Raises:
-        InputError: the kind is unknown, a chunk is smaller than a batch, or the seed is negative.
+        InputError: the kind is unknown, there are no rounds or no batches, a chunk is smaller than a batch, or the seed
+            is negative.
     """
 
     def __init__(
@@ -70,6 +71,9 @@ class ContinualOrder:
     ):
         if kind not in KINDS:
             raise InputError(f"data.order: {kind} is no order of chunks; give one of {', '.join(KINDS)}")
+        for name, value in (("rounds", rounds), ("repeat_batch", repeat_batch)):
+            if value < 1:
+                raise InputError(f"data.{name}: {value}; give 1 or more")
         self.images, self.batch_size, self.kind = permutation, batch_size, kind
         self.chunks, self.repeat_batch = chunks or epochs // rounds, repeat_batch
         if not 1 <= self.chunks <= len(permutation) // batch_size:

@@ -145,6 +145,8 @@ class DataSettings(Section):
         """
         if epochs % self.rounds:
             raise InputError(f"data.rounds: {self.rounds} does not divide the {epochs} epochs; give a divisor of them")
+        if self.order == "hybrid" and epochs < 2:
+            raise InputError(f"data.order: hybrid, but {epochs} epoch; give 2 or more as optimizer.epochs, or another")
         if self.order == "hybrid" and self.switch(epochs) >= epochs:
             raise InputError(
                 f"data.switch_epoch: {self.switch(epochs)} of {epochs} epochs; give fewer than optimizer.epochs"

@@ -6,9 +6,9 @@ import pytest
 from fitting import run
 from simsiam_tf import SimSiam
 from simsiam_tf.callbacks import SpectrumMonitor, spectra
-from simsiam_tf.callbacks.spectra import read_looks
+from simsiam_tf.callbacks.spectra import NAMES, read_looks
 from simsiam_tf.errors import InputError
-from simsiam_tf.evaluation.label_free import alignment, lidar
+from simsiam_tf.evaluation.label_free import alignment, label_free_figures, lidar
 
 
 def numpy_values(outputs):
@@ -51,11 +51,32 @@ def test_views_whose_features_are_not_finite_leave_their_figures_out(small_model
     assert "features_lidar" not in history
 
 
+def test_a_figure_that_one_look_lacks_is_known_of_the_others(small_model, colours, tmp_path, monkeypatch):
+    path, found = tmp_path / "spectra.npz", iter([np.ones((6, 2, 8)), np.full((6, 2, 8), np.inf), np.ones((6, 2, 8))])
+    monkeypatch.setattr(spectra, "view_features", lambda model, views: next(found))
+    run(small_model(), colours, [SpectrumMonitor(colours, path=path, views=[colours[:6]] * 2)])
+    looks = read_looks(path)
+    assert ["features_alignment" in look["figures"] for look in looks] == [True, False, True]
+    assert looks[0]["figures"]["features_alignment"] == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"spectra"])
+def test_a_damaged_file_is_named(content, small_model, colours, tmp_path):
+    path = tmp_path / "spectra.npz"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"spectra.npz: no spectra can be read from it; remove it, and the"):
+        run(small_model(), colours, [SpectrumMonitor(colours, path=path)])
+
+
 def test_the_first_look_is_at_the_untrained_network(small_model, colours):
     model, monitor = small_model(), SpectrumMonitor(colours)
-    untrained = numpy_values(model(colours))[0]
+    before = model(colours).numpy()
+    untrained = numpy_values(before)[0]
     run(model, colours, [monitor])
     np.testing.assert_allclose(monitor.looks[0]["features"], untrained, rtol=1e-4, atol=1e-4 * untrained[0])
+    figures = label_free_figures(before)
+    named = {f"features_{NAMES.get(name, name)}": value for name, value in figures.items() if name != "images"}
+    assert {name: monitor.looks[0]["figures"][name] for name in named} == pytest.approx(named, rel=1e-4)
 
 
 def test_a_run_goes_on_with_the_looks_that_its_checkpoint_knows_of(small_model, colours, tmp_path):
@@ -68,6 +89,7 @@ def test_a_run_goes_on_with_the_looks_that_its_checkpoint_knows_of(small_model, 
     run(model, colours, [monitor], epochs=1)
     assert [look["step"] for look in read_looks(path)] == [0, 4, 8, 12]
     np.testing.assert_array_equal(monitor.looks[2]["features"], before[2]["features"])
+    assert monitor.looks[2]["figures"] == before[2]["figures"]
     assert not np.array_equal(monitor.looks[3]["features"], before[3]["features"])
 
 

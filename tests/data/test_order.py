@@ -163,6 +163,9 @@ def test_refusals():
         make("hybrid")
     with pytest.raises(InputError, match=r"^seed: -1 is negative"):
         make("last", seed=-1)
+    for name in ("rounds", "repeat_batch"):
+        with pytest.raises(InputError, match=f"^data.{name}: 0; give 1 or more"):
+            make("single_pass", **{name: 0})
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """Areas under ROC curves in closed form, and what the committed runs say of label-free figures."""
 
+import numpy as np
 import partial_collapse
 from fates import COLLAPSE, HEALTHY, PARTIAL, Run, told_by_accuracy
 
 
-def run(truth):
-    return Run("digits", "simsiam", truth, [])
+def run(truth, **known):
+    return Run("digits", "simsiam", truth, [], **known)
 
 
 def test_the_area_is_the_chance_of_being_worse_than_a_healthy_run():
@@ -17,10 +18,21 @@ def test_the_area_is_the_chance_of_being_worse_than_a_healthy_run():
 
 
 def test_a_time_is_that_of_the_newest_epoch_until_then():
-    some = run(HEALTHY)
-    some.epochs.extend({"epoch": epoch} for epoch in range(1, 11))
+    some = run(HEALTHY, epochs=[{"epoch": epoch} for epoch in range(1, 11)])
     assert [partial_collapse.at(some, time)["epoch"] for time in (0.1, 0.2, 0.55, 1.0)] == [1, 2, 5, 10]
     assert partial_collapse.at(some, 0.05) is None
+
+
+def test_a_rule_warns_in_the_first_epoch_beyond_its_limit():
+    ranks = [3.0, 5.0, 1.0, 0.5]
+    found = run(HEALTHY, epochs=[{"epoch": i + 1, "rank": rank} for i, rank in enumerate(ranks)])
+    np.testing.assert_array_equal(partial_collapse.worse(found, "rank", -1), [-3, -5, -1, -0.5])
+    assert [partial_collapse.passing("rank", -1, limit)(found) for limit in (-4, -2, -1, 0)] == [0.25, 0.75, 1, np.inf]
+    assert partial_collapse.told([found], partial_collapse.passing("rank", -1, -2)) == [
+        "0, 0, 0, 0, 0 of 0",
+        "0, 0, 0, 0, 0 of 0",
+        "0, 0, 0, 0, 1 of 1",
+    ]
 
 
 def test_the_page_has_the_tables_of_the_committed_runs():
@@ -28,3 +40,4 @@ def test_the_page_has_the_tables_of_the_committed_runs():
     page = partial_collapse.PAGE.read_text()
     assert partial_collapse.at_the_end(told_by_accuracy()) in page
     assert partial_collapse.on_the_way(told_by_accuracy(partial_collapse.SPECTRA)) in page
+    assert partial_collapse.rules(told_by_accuracy(partial_collapse.SPECTRA)) in page
