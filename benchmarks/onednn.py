@@ -21,7 +21,16 @@ from simsiam_tf.networks import onednn
 BATCH = 64
 NORMS = [(32, 8), (32, 16), (32, 24), (32, 64), (1, 2048)]  # pixels and channels
 KERNELS = [(16, 16, 1), (8, 16, 1), (8, 64, 1), (8, 256, 1), (4, 32, 1), (4, 128, 1), (4, 512, 1), (2, 512, 1)]
-KERNELS += [(16, 128, 1), (16, 128, 2), (8, 64, 2), (8, 256, 2), (4, 256, 2)]  # pixels, channels and stride
+KERNELS += [
+    (32, 64, 1),
+    (16, 64, 1),
+    (16, 128, 1),
+    (32, 64, 2),
+    (16, 128, 2),
+    (8, 64, 2),
+    (8, 256, 2),
+    (4, 256, 2),
+]  # pixels, channels and stride
 
 
 def parse():
