@@ -8,8 +8,8 @@ import tensorflow as tf
 # Channels of a vector. The gradient of a strided 1x1 kernel over fewer is wrong, and written beyond its memory
 # (uxlfoundation/oneDNN#6035). Batch normalisation of bfloat16 is ten times slower where channels do not fill vectors.
 ONE_VECTOR = 16
-# The gradient of a bfloat16 kernel of 3x3 takes 1 to 40 times as long as matrix products over so many channels times the
-# stride, and over fewer if there are so many for each column of the output.
+# The gradient of a bfloat16 kernel of 3x3 takes up to 40 times as long as matrix products where the channels times the
+# stride are at least so many, or the channels so many for each column of the output.
 DEEP, DEEP_OF_A_COLUMN = 128, 8
 
 
