@@ -8,9 +8,9 @@ import tensorflow as tf
 # Channels of a vector. The gradient of a strided 1x1 kernel over fewer is wrong, and written beyond its memory
 # (uxlfoundation/oneDNN#6035). Batch normalisation of bfloat16 is ten times slower where channels do not fill vectors.
 ONE_VECTOR = 16
-# The gradient of a bfloat16 kernel of 3x3 takes up to 40 times as long as matrix products where the channels times the
-# stride are at least so many, or the channels so many for each column of the output.
-DEEP, DEEP_OF_A_COLUMN = 128, 8
+# The gradient of a bfloat16 kernel of 3x3 takes up to 40 times as long as matrix products where the output is not wider
+# than so many pixels and has at least so many channels for each. Where it is wider, these win alone, but not in a step.
+NARROW, DEEP = 8, 8
 
 
 def batch_norm_dtype(inputs):
@@ -24,7 +24,7 @@ def slow_gradient(inputs, size, stride, padding):
         return False
     columns, channels = inputs.shape[2:]
     columns = columns if padding == "SAME" else (columns - size) // stride + 1
-    deep = channels * stride >= DEEP or channels >= DEEP_OF_A_COLUMN * columns
+    deep = columns <= NARROW and channels >= DEEP * columns
     return deep and not tf.config.list_logical_devices("GPU")
 
 
