@@ -8,7 +8,7 @@ import tensorflow as tf
 # Channels of a vector. The gradient of a strided 1x1 kernel over fewer is wrong, and written beyond its memory
 # (uxlfoundation/oneDNN#6035). Batch normalisation of bfloat16 is ten times slower where channels do not fill vectors.
 ONE_VECTOR = 16
-# The gradient of a bfloat16 kernel of 3x3 takes up to 40 times as long as matrix products where the output is not wider
+# The gradient of a bfloat16 kernel of 3x3 takes up to ten times as long as matrix products where the output is not wider
 # than so many pixels and has at least so many channels for each. Where it is wider, these win alone, but not in a step.
 NARROW, DEEP = 8, 8
 
