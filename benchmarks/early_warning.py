@@ -36,8 +36,13 @@ def parts(runs):
     for run in runs:
         alike.setdefault((run.data, run.method, run.truth), []).append(run)
     chosen = [run for some in alike.values() for run in some[::2]]
-    known = [run.all_looks for run in chosen] + [run.looks for run in verdicts.halves(verdicts.read())[0]]
-    return chosen, [run for run in runs if run.all_looks not in known and run.looks not in known]
+    return chosen, [run for run in unseen(runs) if not any(run.all_looks == each.all_looks for each in chosen)]
+
+
+def unseen(runs):
+    """Those that the monitor's limits were not chosen on."""
+    known = [run.looks for run in verdicts.halves(verdicts.read())[0]]
+    return [run for run in runs if run.all_looks not in known]
 
 
 # === Rules: of a run, the share of it after which they first warn; infinity if never ===

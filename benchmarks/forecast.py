@@ -78,7 +78,7 @@ OTHERS = {"a constant": lambda run: replace(run, inputs=np.zeros(1))} | {f"`{nam
 
 def fit(runs):
     """The model of these runs, less those that are taught."""
-    runs = [run for run in runs if METHODS[run.method].can_collapse]
+    runs = [run for run in runs if untaught(run)]
     penalty = min(PENALTIES, key=lambda each: left_out(runs, each)[0])
     mean_error, half_width = left_out(runs, penalty)
     slopes, intercept = regression(runs, penalty)
@@ -92,6 +92,11 @@ def fit(runs):
         mean_error=mean_error,
         runs=len(runs),
     )
+
+
+def untaught(run):
+    """Whether the commands have a forecast for its method."""
+    return METHODS[run.method].can_collapse
 
 
 def regression(runs, penalty):
@@ -149,13 +154,8 @@ class Trial:
     def error(self):
         return float(np.mean(self.errors))
 
-    @property
-    def order(self):
-        """Spearman's rank correlation of forecast and measured accuracies."""
-        return self.order_of([True] * len(self.runs))
-
-    def order_of(self, some):
-        """The same of some of the runs, booleans; NaN where it is none."""
+    def order(self, some=slice(None)):
+        """Spearman's rank correlation of forecast and measured accuracies, of some of the runs; NaN where it is none."""
         found, measured = self.found[some], self.measured[some]
         return float(spearmanr(found, measured)[0]) if len(found) > 2 and np.ptp(found) > 0 else float("nan")
 
@@ -163,7 +163,7 @@ class Trial:
 def trials(runs, key):
     """Each group of runs with the same `key`, data or method, held out."""
     for name in dict.fromkeys(getattr(run, key) for run in runs):
-        some = [run for run in runs if getattr(run, key) == name]
+        some = [run for run in runs if getattr(run, key) == name and (key == "method" or untaught(run))]
         if len(some) < FEWEST:
             continue
         model = fit([run for run in runs if getattr(run, key) != name])
@@ -183,16 +183,16 @@ def errors_table(runs, key):
     if key == "method":
         body.append(["median of the others on the same data", *(of_the_data(runs, each) for each in found)])
     orders = [(each, [run.healthy for run in each.runs]) for each in found]
-    orders = [each.order_of(some) for each, some in orders]
+    orders = [each.order(some) for each, some in orders]
     body.append(["its correlation, healthy runs alone", *("-" if np.isnan(each) else f"{each:.2f}" for each in orders)])
     body.append(["within the range of the fit", *(f"{each.inside.sum()} runs" for each in found)])
     body.append(["error of the forecast there", *(f"{100 * each.errors[each.inside].mean():.1f}" for each in found)])
     body.append(["their 90 % intervals", *(f"± {100 * each.half_width:.0f} points" for each in found)])
-    body.append(["which held the accuracy of", *map(covered, found)])
+    body.append(["which held the accuracy of", *(covered(each, each.half_width) for each in found)])
     if key == "data":
         width = fit(runs).half_width
-        held = [covered(each, width) for each in found]
-        body.append([f"the shipped interval, ± {100 * width:.0f} points, would have held", *held])
+        title = f"the shipped interval, ± {100 * width:.0f} points, would have held"
+        body.append([title, *(covered(each, width) for each in found)])
     return table(header, body)
 
 
@@ -208,15 +208,13 @@ def of_the_data(runs, trial):
 
 
 def cell(trial):
-    return f"{100 * trial.error:.1f}" + ("" if np.isnan(trial.order) else f" ({trial.order:.2f})")
+    return f"{100 * trial.error:.1f}" + ("" if np.isnan(trial.order()) else f" ({trial.order():.2f})")
 
 
-def covered(trial, half_width=None):
-    """The share of the runs for which there is a forecast that an interval holds, the trial's own unless given."""
-    if not trial.inside.any():
-        return "-"
-    held = trial.errors[trial.inside] <= (trial.half_width if half_width is None else half_width)
-    return f"{100 * held.mean():.0f} %"
+def covered(trial, half_width):
+    """The share of the runs for which there is a forecast that such an interval holds."""
+    held = trial.errors[trial.inside] <= half_width
+    return f"{100 * held.mean():.0f} %" if len(held) else "-"
 
 
 def draw(runs, path):

@@ -8,6 +8,7 @@ of a cell, as two do in float32 at width 8 and 224 px, are left out of it and na
 """
 
 import argparse
+import datetime
 import itertools
 import json
 import subprocess
@@ -118,8 +119,9 @@ def main():
     every = itertools.product(cells(arguments.most), PRECISIONS)
     todo = [(cell, precision) for cell, precision in every if (*cell[:-1], precision) not in done]
     for i, (cell, precision) in enumerate(todo):
-        rows.append(dict(zip(keys, cell[:-1], strict=True)) | measured(cell, precision, arguments.rounds))
-        record.write(path, {"rounds": arguments.rounds, "cells": rows})
+        when = {"rounds": arguments.rounds, "simsiam_tf": record.revision(), "date": str(datetime.date.today())}
+        rows.append(dict(zip(keys, cell[:-1], strict=True)) | measured(cell, precision, arguments.rounds) | when)
+        record.write(path, {"cells": rows})
         stem, side, width, batch, _ = cell
         said = f"{stem}, {side} px, width {width}, batch {batch}, {precision}: {rows[-1]['ratio']:.2f} x"
         print(f"[{i + 1}/{len(todo)}] {said}", flush=True)

@@ -9,7 +9,8 @@ spectra after each epoch:
     simsiam-tf sweep --config partial_collapse_small --data.path FOLDER_WITH_TFDS --results benchmarks/results/spectra
 
 A figure is judged by the area under its ROC curve: the chance that it is worse in a failing run than in a healthy one
-of the same data. 0.5 is no better than a coin, and below it the figure is worse in healthy runs.
+of the same data. 0.5 is no better than a coin, and below it the figure is worse in healthy runs. As a rule, its limit
+is the worst that a healthy run of seed 0 has after any epoch, and the other seeds are warned of, or not.
 """
 
 import early_warning
@@ -118,14 +119,18 @@ def rules(runs):
     """Table: when a figure passes a limit that no healthy run of seed 0 passes on the same data, in the other seeds."""
     known = by_data([run for run in runs if all(name in run.epochs[-1] for name in ON_THE_WAY)])
     groups = {name: ([r for r in some if r.seed == 0], [r for r in some if r.seed]) for name, some in known.items()}
-    body = []
+    body = [["healthy runs of the limits"]]
+    for chosen, _ in groups.values():
+        body[0] += ["", "", counted(chosen, HEALTHY)]
     for figure, (words, sign) in ON_THE_WAY.items():
         body.append([words])
         for chosen, others in groups.values():
             bad = max(max(worse(run, figure, sign)) for run in chosen if run.truth == HEALTHY)
-            body[-1] += told(others, passing(figure, sign, bad))
-    monitor = early_warning.monitor(1)
-    body.append(["the monitor: at risk", *(text for _, others in groups.values() for text in told(others, monitor))])
+            first = max(1 / len(run.epochs) for run in others)
+            body[-1] += told(others, passing(figure, sign, bad), first)
+    body.append(["the monitor: at risk, on runs that its limits were not chosen on"])
+    for _, others in groups.values():
+        body[-1] += told(early_warning.unseen(others), early_warning.monitor(1))
     titles = [f"{name}: {what}" for name in groups for what in ("collapses", "partial collapses", "healthy runs")]
     return table(["warned of within " + ", ".join(f"{100 * time:.0f}" for time in TIMES) + " %", *titles], body)
 
@@ -145,12 +150,13 @@ def worse(run, figure, sign):
     return np.array([sign * epoch[figure] for epoch in run.epochs])
 
 
-def told(runs, rule):
-    """How many runs of each fate a rule warns of within `TIMES`, as text."""
+def told(runs, rule, first=0.0):
+    """How many runs of each fate a rule warns of within `TIMES`, as text; "-" before what it looks at `first`."""
     texts = []
     for truth in (COLLAPSE, PARTIAL, HEALTHY):
         found, n = early_warning.warned(runs, rule, truth, TIMES)
-        texts.append(f"{', '.join(map(str, found))} of {n}")
+        counts = [str(count) if time >= first else "-" for time, count in zip(TIMES, found, strict=True)]
+        texts.append(f"{', '.join(counts)} of {n}")
     return texts
 
 

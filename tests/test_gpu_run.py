@@ -15,9 +15,9 @@ from simsiam_tf.settings import files
 ROOT = Path(__file__).parents[1]
 STAGES = ["check", "smoke", "augmentation", "augmentation_224", "step", "epoch", "step_profile", "monitors", "startup"]
 STAGES += ["train", "fast", "collect"]
+SIZES = {"BUDGET", "BATCH", "WIDTH", "STEPS", "IMAGES"}
 # Exits with what the file CODES has for one of the arguments, once; makes what the real one would make.
-STUB = """#!{python} -S
-import json, os, pathlib, sys
+STUB = """import json, os, pathlib, sys
 arguments, here = sys.argv[1:], pathlib.Path({here!r})
 with (here / "asked").open("a") as file:
     print(json.dumps(arguments), file=file)
@@ -40,7 +40,8 @@ class Host:
     def __init__(self, folder):
         self.folder, self.results = folder, folder / "results"
         self.python = folder / "python"
-        self.python.write_text(STUB.format(python=sys.executable, here=str(folder)))
+        (folder / "stub.py").write_text(STUB.format(here=str(folder)))
+        self.python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "{folder}/stub.py" "$@"\n')
         self.python.chmod(0o755)
 
     def call(self, *options, codes=None, **environment):
@@ -50,14 +51,17 @@ class Host:
         own = {"PYTHON": self.python, "WORK": self.folder / "work", "RESULTS": self.results, "DATA": "/tfds"}
         own = {key: str(value) for key, value in (own | environment).items()}
         command = ["bash", ROOT / "benchmarks" / "gpu" / "run.sh", *options]
-        done = subprocess.run(command, env=os.environ | own, capture_output=True, text=True, check=False)
+        inherited = {key: value for key, value in os.environ.items() if key not in SIZES}
+        done = subprocess.run(command, env=inherited | own, capture_output=True, text=True, check=False)
         asked = [json.loads(line) for line in (self.folder / "asked").read_text().splitlines()]
         return done.returncode, asked, done.stdout + done.stderr
 
 
 @pytest.fixture
 def host(tmp_path):
-    return Host(tmp_path)
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    return Host(folder)
 
 
 def stages(text):

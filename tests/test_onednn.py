@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from simsiam_tf.networks import onednn
 from simsiam_tf.networks.compiled import compiled
-from simsiam_tf.networks.layers import BatchNorm, conv
+from simsiam_tf.networks.layers import BatchNorm, Conv2D, conv
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -52,6 +52,7 @@ def test_values_and_gradients_are_tensorflows(shape, size, stride, padding, func
         ((16, None, None, 64), "bfloat16", (3, 1, "SAME"), False),
         ((16, 8, 8, 64), "float32", (3, 1, "SAME"), False),
         ((16, 8, 8, 64), "bfloat16", (1, 1, "SAME"), False),
+        ((16, 8, 8, 64), "bfloat16", (3, 2, "SAME"), False),
     ],
 )
 def test_where_a_gradient_is_slow(shape, dtype, options, slow):
@@ -63,7 +64,9 @@ def test_where_a_gradient_is_slow(shape, dtype, options, slow):
 
 def test_not_on_a_gpu(monkeypatch):
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
-    assert not onednn.slow_gradient(tf.zeros((16, 8, 8, 64), tf.bfloat16), 3, 1, "SAME")
+    x = tf.zeros((16, 8, 8, 72), tf.bfloat16)
+    assert not onednn.slow_gradient(x, 3, 1, "SAME")
+    assert onednn.batch_norm_dtype(x) == tf.bfloat16
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -99,15 +102,26 @@ def test_layer_takes_it_unless_xla_compiles(stride, monkeypatch):
 
 @pytest.mark.parametrize("channels", [8, 16, 24])
 @pytest.mark.parametrize("shape", [(32,), (4, 6, 6)])
-def test_batch_norm_of_bfloat16(channels, shape):
-    """Outputs and gradients are bfloat16, of statistics in float32, whatever the channels."""
+def test_batch_norm_of_bfloat16(channels, shape, monkeypatch):
+    """Outputs and gradients are bfloat16, of statistics in float32, whatever dtype the kernel takes."""
     x = normal((*shape, channels), "bfloat16")
     layer, exact = BatchNorm(relu=True, dtype="mixed_bfloat16"), BatchNorm(relu=True, dtype="float64")
     found, expected = (
         with_gradients(lambda x, layer=layer: layer(x, training=True), tf.cast(x, layer.compute_dtype))
         for layer in (layer, exact)
     )
+    taken = []
+    kernel = tf.raw_ops.FusedBatchNormV3
+    monkeypatch.setattr(
+        tf.raw_ops, "FusedBatchNormV3", lambda x, **given: taken.append(x.dtype) or kernel(x=x, **given)
+    )
     assert layer(x, training=True).dtype == tf.bfloat16
-    assert onednn.batch_norm_dtype(x) == (tf.bfloat16 if channels == 16 else tf.float32)
+    assert taken == [tf.bfloat16 if channels == 16 else tf.float32]
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=2.0**-6 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("options", [{"groups": 2}, {"dilation_rate": 2}, {"strides": (1, 2)}, {"kernel_size": (3, 1)}])
+def test_a_convolution_that_the_layer_does_not_compute_is_refused(options):
+    with pytest.raises(ValueError, match="Conv2D needs square kernels and strides, no groups and no dilation"):
+        Conv2D(**{"filters": 4, "kernel_size": 3} | options)

@@ -71,8 +71,6 @@ def test_what_is_evaluated_is_the_students_backbone(student):
 def test_a_run_goes_on_bit_for_bit_when_its_teachers_folder_has_gone(student, teacher, tmp_path):
     shutil.copytree(teacher, tmp_path / "lent")
     assert train(tmp_path, tmp_path / "lent", "--training.stop_after_steps=4") == 0
-    (tmp_path / "lent" / "backbone.keras").unlink()  # as in the folder of a run that is not done
-    assert train(tmp_path, tmp_path / "lent", "--training.stop_after_steps=5") == 0
     shutil.rmtree(tmp_path / "lent")
     assert train(tmp_path, tmp_path / "lent") == 0
     assert_same_state(tmp_path / "student", student)

@@ -139,10 +139,16 @@ class MaxPooling2D(keras.layers.MaxPooling2D):
 
 @keras.saving.register_keras_serializable(package="simsiam_tf")
 class Conv2D(keras.layers.Conv2D):
-    """Keras's without its options; where that is faster, `onednn.conv2d`.
+    """Keras's with square kernels, without groups and dilation; where that is faster, `onednn.conv2d`.
 
     In a training step that XLA compiles a strided 1x1 kernel takes its pixels first, which moves less.
     """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        square = all(len(set(each)) == 1 for each in (self.kernel_size, self.strides, (1, *self.dilation_rate)))
+        if not square or self.groups != 1 or self.data_format != "channels_last":
+            raise ValueError("Conv2D needs square kernels and strides, no groups and no dilation, and channels last")
 
     def convolution_op(self, inputs, kernel):
         inputs, kernel = tf.convert_to_tensor(inputs), tf.convert_to_tensor(kernel)

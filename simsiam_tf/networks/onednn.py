@@ -8,24 +8,26 @@ import tensorflow as tf
 # Channels of a vector. The gradient of a strided 1x1 kernel over fewer is wrong, and written beyond its memory
 # (uxlfoundation/oneDNN#6035). Batch normalisation of bfloat16 is ten times slower where channels do not fill vectors.
 ONE_VECTOR = 16
-# The gradient of a bfloat16 kernel of 3x3 takes up to ten times as long as matrix products where the output is not wider
-# than so many pixels and has at least so many channels for each. Where it is wider, these win alone, but not in a step.
+# The gradient of a bfloat16 kernel of 3x3 takes up to ten times as long as matrix products where the output is at most
+# so many pixels wide, and the inputs have at least so many channels for each of them.
 NARROW, DEEP = 8, 8
 
 
 def batch_norm_dtype(inputs):
     """The dtype in which batch normalisation of these (..., c) is fast."""
-    return tf.float32 if inputs.dtype == tf.bfloat16 and inputs.shape[-1] % ONE_VECTOR else inputs.dtype
+    slow = inputs.dtype == tf.bfloat16 and inputs.shape[-1] % ONE_VECTOR and _on_cpu()
+    return tf.float32 if slow else inputs.dtype
 
 
 def slow_gradient(inputs, size, stride, padding):
     """Whether `conv2d` of these with a kernel of this size is faster than TensorFlow's."""
     if inputs.dtype != tf.bfloat16 or size != 3 or stride > 2 or None in inputs.shape[1:]:
         return False
+    if padding == "SAME" and stride > 1:  # which pads by the size of the inputs
+        return False
     columns, channels = inputs.shape[2:]
     columns = columns if padding == "SAME" else (columns - size) // stride + 1
-    deep = columns <= NARROW and channels >= DEEP * columns
-    return deep and not tf.config.list_logical_devices("GPU")
+    return columns <= NARROW and channels >= DEEP * columns and _on_cpu()
 
 
 def conv2d(inputs, kernel, stride, padding):
@@ -43,16 +45,23 @@ def conv2d(inputs, kernel, stride, padding):
 
     @tf.custom_gradient
     def convolved(inputs, kernel):
+        outputs = tf.nn.conv2d(inputs, kernel, stride, padding)
+
         def gradient(upstream):
+            upstream = tf.ensure_shape(upstream, outputs.shape)
             d_inputs = tf.raw_ops.Conv2DBackpropInput(
                 input_sizes=tf.shape(inputs), filter=kernel, out_backprop=upstream, **options
             )
             before = (kernel.shape[0] - 1) // 2 if padding == "SAME" else 0
             return d_inputs, _kernel_gradient(inputs, upstream, kernel.shape[0], stride, before)
 
-        return tf.nn.conv2d(inputs, kernel, stride, padding), gradient
+        return outputs, gradient
 
     return convolved(inputs, kernel)
+
+
+def _on_cpu():
+    return not tf.config.list_logical_devices("GPU")
 
 
 def _kernel_gradient(inputs, upstream, size, stride, before):

@@ -28,12 +28,9 @@ def keep_teacher(config: Config, copy: Path, begun: bool = False) -> None:
     if not isinstance(config.method, DistillationSettings):
         return
     given = config.method.teacher
-    try:
-        source = teacher_file(given)
-    except InputError:
-        if not copy.is_file():
-            raise
-        return  # its own folder has gone, or it is being trained anew
+    if copy.is_file() and (given is None or not Path(given).expanduser().exists()):
+        return
+    source = teacher_file(given)
     if not begun or not copy.is_file():
         with replacing(copy) as partial:
             shutil.copyfile(source, partial)
