@@ -155,7 +155,7 @@ class Trial:
         return float(np.mean(self.errors))
 
     def order(self, some=slice(None)):
-        """Spearman's rank correlation of forecast and measured accuracies, of some of the runs; NaN where it is none."""
+        """Spearman's rank correlation of forecasts and accuracies, of some of the runs; NaN where it is none."""
         found, measured = self.found[some], self.measured[some]
         return float(spearmanr(found, measured)[0]) if len(found) > 2 and np.ptp(found) > 0 else float("nan")
 
