@@ -1,8 +1,9 @@
-"""bfloat16 on a CPU: oneDNN's kernels, as TensorFlow calls them, beside what networks/onednn.py has in their place.
+"""On a CPU: oneDNN's kernels, as TensorFlow calls them, beside what networks/onednn.py has in their place.
 
     python benchmarks/onednn.py --json benchmarks/results/onednn.json
 
-Batch normalisation with its gradient, by channels; the gradient of a 3x3 kernel, by pixels and channels of its inputs.
+Batch normalisation with its gradient, by channels, and the gradient of a 3x3 kernel, by pixels and channels of its
+inputs, in bfloat16; where the output has very few pixels, in float32, too.
 Each process has one core for an operation, as the command has on two.
 """
 
@@ -20,17 +21,11 @@ from simsiam_tf.networks import onednn
 
 BATCH = 64
 NORMS = [(32, 8), (32, 16), (32, 24), (32, 64), (1, 2048)]  # pixels and channels
+# Pixels, channels and stride.
 KERNELS = [(16, 16, 1), (8, 16, 1), (8, 64, 1), (8, 256, 1), (4, 32, 1), (4, 128, 1), (4, 512, 1), (2, 512, 1)]
-KERNELS += [
-    (32, 64, 1),
-    (16, 64, 1),
-    (16, 128, 1),
-    (32, 64, 2),
-    (16, 128, 2),
-    (8, 64, 2),
-    (8, 256, 2),
-    (4, 256, 2),
-]  # pixels, channels and stride
+KERNELS += [(32, 64, 1), (16, 64, 1), (16, 128, 1), (32, 64, 2), (16, 128, 2), (8, 64, 2), (8, 256, 2), (4, 256, 2)]
+KERNELS = [(*each, tf.bfloat16) for each in KERNELS]
+KERNELS += [(*each, tf.float32) for each in ((8, 256, 1), (4, 512, 1), (2, 512, 1), (1, 512, 1), (4, 512, 2))]
 
 
 def parse():
@@ -41,8 +36,8 @@ def parse():
     return parser.parse_args()
 
 
-def normal(*shape):
-    return tf.cast(tf.random.stateless_normal(shape, [0, 1]), tf.bfloat16)
+def normal(*shape, dtype=tf.bfloat16):
+    return tf.cast(tf.random.stateless_normal(shape, [0, 1]), dtype)
 
 
 def norm(side, channels, dtype):
@@ -63,7 +58,7 @@ def norm(side, channels, dtype):
     return lambda: both(x, upstream)
 
 
-def kernel(side, channels, stride, convolution):
+def kernel(side, channels, stride, dtype, convolution):
     """A function that has the gradient of a 3x3 kernel of `convolution(inputs, kernel, stride, padding)`."""
 
     @tf.function(autograph=False)
@@ -74,7 +69,8 @@ def kernel(side, channels, stride, convolution):
         return tape.gradient(outputs, weights, tf.ones_like(outputs))
 
     pads = 0 if stride == 1 else 2
-    x, weights = normal(BATCH, side + pads, side + pads, channels), normal(3, 3, channels, channels * stride)
+    x = normal(BATCH, side + pads, side + pads, channels, dtype=dtype)
+    weights = normal(3, 3, channels, channels * stride, dtype=dtype)
     return lambda: gradient(x, weights)
 
 
@@ -103,13 +99,14 @@ def main():
         taken = onednn.batch_norm_dtype(normal(1, channels)) == tf.float32
         rows.append({"what": f"batch normalisation, {side} px, {channels} channels", "taken": taken})
         rows[-1] |= measure(arguments, **functions)
-    for side, channels, stride in KERNELS:
+    for side, channels, stride, dtype in KERNELS:
         found = {"onednn": tf.nn.conv2d, "ours": onednn.conv2d}
-        functions = {name: kernel(side, channels, stride, each) for name, each in found.items()}
-        inputs = tf.TensorSpec((BATCH, side + 2, side + 2, channels), tf.bfloat16)
-        inputs = inputs if stride > 1 else tf.TensorSpec((BATCH, side, side, channels), tf.bfloat16)
+        functions = {name: kernel(side, channels, stride, dtype, each) for name, each in found.items()}
+        side_in = side if stride == 1 else side + 2
+        inputs = tf.TensorSpec((BATCH, side_in, side_in, channels), dtype)
         taken = onednn.slow_gradient(inputs, 3, stride, "SAME" if stride == 1 else "VALID")
-        rows.append({"what": f"3x3 kernel, stride {stride}, {side} px, {channels} channels", "taken": taken})
+        what = f"3x3 kernel, stride {stride}, {side} px, {channels} channels, {dtype.name}"
+        rows.append({"what": what, "taken": taken})
         rows[-1] |= measure(arguments, **functions)
     print("| | oneDNN's, ms | ours, ms | ratio | taken |\n|---|---|---|---|---|")
     for row in rows:

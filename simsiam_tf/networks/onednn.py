@@ -8,9 +8,9 @@ import tensorflow as tf
 # Channels of a vector. The gradient of a strided 1x1 kernel over fewer is wrong, and written beyond its memory
 # (uxlfoundation/oneDNN#6035). Batch normalisation of bfloat16 is ten times slower where channels do not fill vectors.
 ONE_VECTOR = 16
-# The gradient of a bfloat16 kernel of 3x3 takes up to ten times as long as matrix products where the output is at most
-# so many pixels wide, and the inputs have at least so many channels for each of them.
-NARROW, DEEP = 8, 8
+# The gradient of a 3x3 kernel takes up to ten times as long as matrix products where the output is at most so many
+# pixels wide, and the inputs have at least so many channels for each of them, and so many in all.
+NARROW, DEEP, LEAST = 8, 8, {tf.bfloat16: 1, tf.float32: 256}
 
 
 def batch_norm_dtype(inputs):
@@ -21,13 +21,14 @@ def batch_norm_dtype(inputs):
 
 def slow_gradient(inputs, size, stride, padding):
     """Whether `conv2d` of these with a kernel of this size is faster than TensorFlow's."""
-    if inputs.dtype != tf.bfloat16 or size != 3 or stride > 2 or None in inputs.shape[1:]:
+    least = LEAST.get(tf.as_dtype(inputs.dtype))
+    if least is None or size != 3 or stride > 2 or None in inputs.shape[1:]:
         return False
     if padding == "SAME" and stride > 1:  # which pads by the size of the inputs
         return False
     columns, channels = inputs.shape[2:]
     columns = columns if padding == "SAME" else (columns - size) // stride + 1
-    return columns <= NARROW and channels >= DEEP * columns and _on_cpu()
+    return columns <= NARROW and channels >= max(DEEP * columns, least) and _on_cpu()
 
 
 def conv2d(inputs, kernel, stride, padding):
