@@ -1,5 +1,6 @@
 """The forecast of the linear probe: closed forms, the range of the fit, and the model that the committed runs give."""
 
+import dataclasses
 import json
 import math
 
@@ -93,7 +94,7 @@ def made_up(slope, noise=0.0, offsets=(0.0, 0.0, 0.0), n=40):
         for _ in range(n):
             x = rng.normal(size=2)
             accuracy = 0.5 + slope * x[0] + offset + noise * rng.normal()
-            runs.append(benchmark.Run(data, "m", accuracy, {}, x))
+            runs.append(benchmark.Run(data, "simsiam", accuracy, {}, x))
     return runs
 
 
@@ -103,6 +104,14 @@ def test_the_fit_finds_a_line():
     assert abs(found.weights[1]) < 0.002
     assert found.intercept == pytest.approx(0.5, abs=0.002)
     assert found.half_width < 0.01
+
+
+def test_students_are_in_no_fit_and_no_account_of_a_data_set():
+    runs = made_up(0.1)
+    taught = [dataclasses.replace(run, method="distillation", accuracy=0.0) for run in runs[:10]]
+    assert benchmark.fit(runs + taught) == benchmark.fit(runs)
+    by_data = list(benchmark.trials(runs + taught, "data"))
+    assert [len(each.runs) for each in by_data] == [40, 40, 40]
 
 
 def test_intervals_are_as_wide_as_data_sets_are_apart():
